@@ -1,0 +1,74 @@
+/*
+ * status.h -- the one list of ways to fail, and REQUIRE().
+ *
+ * Each row gives the C name, its number, the atom that travels to the client
+ * and the sentence that stands in an error reply when nothing more precise is
+ * known. The client has the same list (Rhizome.Error), PROTOCOL.md has it as
+ * a table, and a test compares the three.
+ */
+#ifndef RHIZOME_CORE_STATUS_H
+#define RHIZOME_CORE_STATUS_H
+
+#include <stdbool.h>
+
+/* clang-format off */
+#define STATUS_LIST(X)                                                        \
+    X(BAD_TERM, -1, "bad_term",                                               \
+      "the bytes are no valid external term")                                 \
+    X(TOO_DEEP, -2, "too_deep",                                               \
+      "the term is nested too deeply")                                        \
+    X(TOO_BIG, -3, "too_big",                                                 \
+      "a key, a value or a reply is larger than its limit")                   \
+    X(BAD_REQUEST, -4, "bad_request",                                         \
+      "a request must be {Id, Op} with an integer Id and a tuple Op")         \
+    X(UNKNOWN_COMMAND, -5, "unknown_command",                                 \
+      "no command has this name")                                             \
+    X(WRONG_ARITY, -6, "wrong_arity",                                         \
+      "the command takes another number of arguments")                        \
+    X(BAD_ARGUMENT, -7, "bad_argument",                                       \
+      "an argument has the wrong type or value")                              \
+    X(NO_TABLE, -8, "no_table",                                               \
+      "no table has this name; create it first")                              \
+    X(TABLE_EXISTS, -9, "table_exists",                                       \
+      "a table of this name exists already")                                  \
+    X(WRONG_TABLE_TYPE, -10, "wrong_table_type",                              \
+      "the table's type has no such command, side or set of one key")         \
+    X(NOT_FOUND, -11, "not_found",                                            \
+      "no row has this id")                                                   \
+    X(MISSING_REFERENCE, -12, "missing_reference",                            \
+      "a side must exist in the table that it refers to; insert it there")    \
+    X(RESTRICTED, -13, "restricted",                                          \
+      "other tables still refer to this; delete their pairs first")           \
+    X(MEMORY_LIMIT, -14, "memory_limit",                                      \
+      "the store's memory limit is reached; delete something or raise it")    \
+    X(NO_MEMORY, -15, "no_memory",                                            \
+      "the operating system gave no memory")                                  \
+    X(EXHAUSTED, -16, "exhausted",                                            \
+      "the table has given out all of its ids")
+/* clang-format on */
+
+enum status {
+    ST_OK = 0,
+#define STATUS_ENUM(name, number, atom, text) ST_##name = (number),
+    STATUS_LIST(STATUS_ENUM)
+#undef STATUS_ENUM
+};
+
+/* The atom that a reply carries, as in "no_table"; "ok" for ST_OK. */
+const char *status_atom(enum status st);
+
+/* The general sentence of a status: what happened and what to do. */
+const char *status_text(enum status st);
+
+/*
+ * Ends the program with EXIT_INTERNAL (70) if `condition` is false, in
+ * release builds too. For our own mistakes only: bytes that come from
+ * outside earn a status.
+ */
+#define REQUIRE(condition)                                                    \
+    ((condition) ? (void)0 : require_failed(#condition, __FILE__, __LINE__))
+
+_Noreturn void require_failed(const char *condition, const char *file,
+                              int line);
+
+#endif

@@ -1,0 +1,176 @@
+/*
+ * tree.h -- a counted copy-on-write B+tree of byte strings: the one structure
+ * under every table.
+ *
+ * A key is one encoded component, or a pair of two (key.h), and the split
+ * between them is told along. Keys are unique. Each may carry a value of
+ * opaque bytes. All keys ascend in memcmp() order of first, then second.
+ *
+ * A position in the order is a *cut*: the gap before or after a key, which
+ * need not be there nor be well-formed. (K, "") is the gap before all pairs
+ * of K, and (K KEY_ABOVE, "") the one after them.
+ *
+ * Reading functions take a struct tree_root, so that they serve the live tree
+ * and a snapshot alike; they allocate nothing and may run on any thread for a
+ * root that a snapshot pins. Writing is the store's own thread's alone.
+ */
+#ifndef RHIZOME_CORE_TREE_H
+#define RHIZOME_CORE_TREE_H
+
+#include "core/buffer.h"
+#include "core/bytes.h"
+#include "core/epoch.h"
+#include "core/key.h"
+
+/* Values up to this many bytes live inside a leaf, larger ones beside it. */
+#define TREE_VALUE_INLINE_MAX 128
+#define TREE_VALUE_BYTES_MAX (64u << 20)
+#define TREE_HEIGHT_MAX 20
+
+struct tree_node;
+
+/* A key, borrowed. `second` is empty where keys have one component. */
+struct tree_key {
+    struct bytes first;
+    struct bytes second;
+};
+
+/* The gap before `key`, or right after it. */
+struct tree_cut {
+    struct tree_key key;
+    bool after;
+};
+
+/* What readers need. A copy stays valid while a snapshot pins it. */
+struct tree_root {
+    struct tree_node *node; /* NULL when empty */
+    uint64_t count;         /* keys */
+    uint64_t first_count;   /* distinct first components */
+};
+
+struct tree {
+    struct tree_root root;
+    struct epochs *epochs;
+    size_t bytes; /* charged to the account for this tree */
+};
+
+/* An empty tree; it allocates nothing. `epochs` outlives it. */
+void tree_init(struct tree *tree, struct epochs *epochs);
+
+/*
+ * Lets go of every node, O(nodes): those that snapshots see are retired, the
+ * others freed. The tree is empty afterwards.
+ */
+void tree_clear(struct tree *tree);
+
+/* What a change did, in terms of what its caller must report. */
+struct tree_change {
+    bool existed;     /* the key was there before */
+    bool first_alone; /* no other key has the same first component */
+    struct bytes old; /* the former value if `existed`: see below */
+};
+
+/*
+ * Puts `key` with `value` (both copied), replacing the value that was there.
+ * `change->old` is a copy in `old_value` (may be NULL: then it is not told).
+ * Values of SIZE 0 are as good as none.
+ *
+ * O(log n) comparisons. Without a snapshot usually no allocation.
+ * Errors: ST_TOO_BIG, ST_NO_MEMORY, ST_MEMORY_LIMIT; the tree and the account
+ * are then as they were (but for `old_value`'s own memory).
+ */
+enum status tree_put(struct tree *tree, struct tree_key key, struct bytes value,
+                     struct buffer *old_value, struct tree_change *ret_change);
+
+/* The same, but an existing key is left as it is (`existed` tells). */
+enum status tree_add(struct tree *tree, struct tree_key key, struct bytes value,
+                     struct tree_change *ret_change);
+
+/*
+ * Deletes `key`; `existed` tells whether it was there. The memory limit does
+ * not count. Errors: ST_NO_MEMORY; the tree is then as it was.
+ */
+enum status tree_delete(struct tree *tree, struct tree_key key,
+                        struct buffer *old_value,
+                        struct tree_change *ret_change);
+
+/*
+ * True if `key` is there; `*ret_value` (may be NULL) then borrows its value
+ * until the tree changes.
+ */
+bool tree_get(const struct tree_root *root, struct tree_key key,
+              struct bytes *ret_value);
+
+/* How many keys lie before `cut`. O(log n). */
+uint64_t tree_rank(const struct tree_root *root, struct tree_cut cut);
+
+/*
+ * A cursor stands on a key of one root, or at the end. It borrows the root
+ * and holds nothing; any change to a live tree ends its validity.
+ */
+struct tree_cursor {
+    const struct tree_root *root;
+    struct {
+        struct tree_node *node;
+        uint32_t index;
+    } path[TREE_HEIGHT_MAX]; /* path[0] is the root node, last is a leaf */
+    int depth;               /* levels in use; 0 at the end */
+};
+
+/*
+ * Stands on the first key behind `cut`; false (at the end) if there is none.
+ * `*ret_rank` (may be NULL) is what tree_rank() would give.
+ */
+bool tree_cursor_seek(struct tree_cursor *cursor, const struct tree_root *root,
+                      struct tree_cut cut, uint64_t *ret_rank);
+
+/* Stands on the key at `position`, from 0; false if there is none. */
+bool tree_cursor_select(struct tree_cursor *cursor,
+                        const struct tree_root *root, uint64_t position);
+
+/* To the next or previous key; false at the end. O(1) amortised. */
+bool tree_cursor_next(struct tree_cursor *cursor);
+bool tree_cursor_prev(struct tree_cursor *cursor);
+
+/*
+ * Room for one rebuilt key: pages store keys without what they share.
+ * Initialise to zero with an account; free with buffer_free(&it.buffer).
+ */
+struct tree_entry {
+    struct buffer buffer;
+    struct tree_key key; /* lies in `buffer` until the next call */
+    struct bytes value;  /* borrows from the tree */
+};
+
+/*
+ * Reads the key and value under the cursor. Errors: ST_NO_MEMORY,
+ * ST_MEMORY_LIMIT (only when the buffer must grow).
+ */
+enum status tree_cursor_read(const struct tree_cursor *cursor,
+                             struct tree_entry *entry);
+
+/*
+ * Builds a tree bottom-up from keys that ascend strictly: full pages, no
+ * descents. Begin on an empty tree; nothing is visible before _finish();
+ * _abort() frees all. One builder at a time per tree.
+ *
+ * _add errors: ST_BAD_ARGUMENT if `key` does not ascend, and as tree_put().
+ * After any error only _abort() may follow; a _finish() that fails has
+ * aborted.
+ */
+struct tree_builder;
+
+enum status tree_builder_create(struct tree *tree, struct tree_builder **ret);
+enum status tree_builder_add(struct tree_builder *builder, struct tree_key key,
+                             struct bytes value);
+enum status tree_builder_finish(struct tree_builder *builder);
+void tree_builder_abort(struct tree_builder *builder);
+
+/*
+ * Walks the whole tree and verifies every invariant that tree.c states:
+ * order, counts, first_count, prefixes, widths, heights, byte account, epochs.
+ * On false, `why` says what broke. O(n).
+ */
+bool tree_check(const struct tree *tree, char *why, size_t why_size);
+
+#endif
