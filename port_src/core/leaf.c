@@ -191,10 +191,10 @@ uint32_t leaf_key_bytes_max(const struct tree_node *leaf, uint32_t index)
 
 size_t leaf_items_bytes(const struct tree_node *leaf)
 {
-    size_t bytes = 0;
+    size_t bytes = NODE_SLACK;
 
     if (leaf->kind == NODE_STRIDE)
-        return (size_t)leaf->count * leaf_key_bytes_max(leaf, 0);
+        return bytes + (size_t)leaf->count * leaf_key_bytes_max(leaf, 0);
     for (uint32_t i = 0; i < leaf->count; i++)
         bytes += leaf_key_bytes_max(leaf, i);
     return bytes;

@@ -1,7 +1,7 @@
 /*
- * leaf_format.h -- the two formats of a leaf, for leaf.c alone: it asks for
- * the format of a page and calls one of these. tree_node.h says what each
- * function does.
+ * leaf_format.h -- the two formats of a leaf. leaf.c asks for the format of a
+ * page and calls one of these; a cursor reads the rows of one directly.
+ * tree_node.h says what each function does.
  */
 #ifndef RHIZOME_CORE_LEAF_FORMAT_H
 #define RHIZOME_CORE_LEAF_FORMAT_H

@@ -312,23 +312,21 @@ uint32_t stride_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,
 {
     const uint8_t *row = stride_rows(leaf) + (size_t)index * stride_of(leaf);
     uint32_t first_size = leaf->prefix;
-    uint32_t second_size;
+    uint32_t second_size = leaf->infix;
     uint8_t *second;
 
-    memcpy(raw, node_bytes(leaf), leaf->prefix);
+    short_copy(raw, node_bytes(leaf), leaf->prefix);
     if (leaf->first_width) {
-        memcpy(raw + leaf->prefix, row, leaf->first_width);
+        short_copy(raw + leaf->prefix, row, leaf->first_width);
         first_size = (uint32_t)key_size(
             bytes_of(raw, (size_t)leaf->prefix + leaf->first_width));
     }
     *ret_first_size = first_size;
     second = raw + first_size;
-    second_size = leaf->infix;
-    if (leaf->infix)
-        memcpy(second, stride_infix(leaf), leaf->infix);
+    short_copy(second, stride_infix(leaf), leaf->infix);
     if (leaf->second_width) {
-        memcpy(second + leaf->infix, row + leaf->first_width,
-               leaf->second_width);
+        short_copy(second + leaf->infix, row + leaf->first_width,
+                   leaf->second_width);
         second_size = (uint32_t)key_size(
             bytes_of(second, (size_t)leaf->infix + leaf->second_width));
     }

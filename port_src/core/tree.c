@@ -130,7 +130,7 @@ static enum status put_rebuild(struct edit *edit, const struct probe *probe,
     size_t item_bytes = (leaf->count + 1u) * sizeof(struct item);
     struct scratch scratch;
     struct item *items = scratch_take(&scratch, edit->tree->epochs->mem,
-                                      item_bytes + leaf_items_bytes(leaf) + 1);
+                                      item_bytes + leaf_items_bytes(leaf));
     enum status st;
 
     if (!items)

@@ -150,6 +150,30 @@ enum status tree_cursor_read(const struct tree_cursor *cursor,
                              struct tree_entry *entry);
 
 /*
+ * The keys from a cursor to the end of its page, as they lie there: row i
+ * stands for the first component `prefix` + `first_width` bytes and the second
+ * `infix` + the next `second_width` bytes, both padded with zeros (key_size()
+ * tells their true sizes), and then the value. For those who read millions of
+ * keys and need not have each rebuilt.
+ */
+struct tree_run {
+    struct bytes prefix;
+    struct bytes infix;
+    const uint8_t *rows;
+    uint32_t count;
+    uint32_t stride;
+    uint32_t first_width;
+    uint32_t second_width;
+};
+
+/*
+ * Takes the run under the cursor and moves the cursor behind it (to the end
+ * after the last). False, and nothing moves, if the page under the cursor has
+ * no such rows: then read its keys one by one. The run borrows from the tree.
+ */
+bool tree_cursor_run(struct tree_cursor *cursor, struct tree_run *ret);
+
+/*
  * Builds a tree bottom-up from keys that ascend strictly: full pages, no
  * descents. Begin on an empty tree; nothing is visible before _finish();
  * _abort() frees all. One builder at a time per tree.

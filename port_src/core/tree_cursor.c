@@ -5,7 +5,7 @@
  * within a leaf touches the leaf alone; at its edge the path is taken up to
  * the first branch with another child on that side, and down again.
  */
-#include "core/tree_node.h"
+#include "core/leaf_format.h"
 
 /* --------------------------------------------------- probes for any size */
 
@@ -215,7 +215,7 @@ enum status tree_cursor_read(const struct tree_cursor *cursor,
     leaf = cursor->path[cursor->depth - 1].node;
     index = cursor->path[cursor->depth - 1].index;
     buffer->size = 0;
-    st = buffer_reserve(buffer, leaf_key_bytes_max(leaf, index) + 1);
+    st = buffer_reserve(buffer, leaf_key_bytes_max(leaf, index) + NODE_SLACK);
     if (st < 0)
         return st;
     size = leaf_key(leaf, index, buffer->data, &first_size);
@@ -231,4 +231,27 @@ enum status tree_cursor_read(const struct tree_cursor *cursor,
             bytes_of(block->data, block->block.size - sizeof(*block));
     }
     return ST_OK;
+}
+
+bool tree_cursor_run(struct tree_cursor *cursor, struct tree_run *ret)
+{
+    const struct tree_node *leaf;
+    uint32_t index;
+
+    REQUIRE(cursor->depth > 0);
+    leaf = cursor->path[cursor->depth - 1].node;
+    index = cursor->path[cursor->depth - 1].index;
+    if (leaf->kind != NODE_STRIDE)
+        return false;
+    *ret = (struct tree_run){
+        .prefix = bytes_of(node_bytes(leaf), leaf->prefix),
+        .infix = bytes_of(node_bytes(leaf) + leaf->prefix, leaf->infix),
+        .rows = stride_rows(leaf) + (size_t)index * stride_of(leaf),
+        .count = leaf->count - index,
+        .stride = stride_of(leaf),
+        .first_width = leaf->first_width,
+        .second_width = leaf->second_width,
+    };
+    next_leaf(cursor);
+    return true;
 }

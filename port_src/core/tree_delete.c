@@ -97,7 +97,7 @@ static struct tree_node *merge_leaves(struct tree *tree,
     struct scratch scratch;
     struct item *items = scratch_take(&scratch, tree->epochs->mem,
                                       item_bytes + leaf_items_bytes(left) +
-                                          leaf_items_bytes(right) + 1);
+                                          leaf_items_bytes(right));
     struct plan plan;
     enum node_kind kind;
     size_t size;

@@ -248,7 +248,8 @@ uint8_t *leaf_items(const struct tree_node *leaf, struct item *items,
 
 /*
  * Copies the key of one entry to `raw`, which has room for
- * leaf_key_bytes_max() bytes; returns its size, and the first component's.
+ * leaf_key_bytes_max() bytes and NODE_SLACK more, which may be overwritten;
+ * returns its size, and the first component's.
  */
 uint32_t leaf_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,
                   uint32_t *ret_first_size);
@@ -326,6 +327,20 @@ static inline int short_compare(const uint8_t *a, const uint8_t *b,
     x = load_be64(a) >> (64 - 8 * size);
     y = load_be64(b) >> (64 - 8 * size);
     return (x > y) - (x < y);
+}
+
+/*
+ * memcpy() in steps of eight bytes, inline: up to seven more than `size` are
+ * read and written.
+ */
+static inline void short_copy(uint8_t *to, const uint8_t *from, uint32_t size)
+{
+    if (size > 32) {
+        memcpy(to, from, size);
+        return;
+    }
+    for (uint32_t i = 0; i < size; i += 8)
+        memcpy(to + i, from + i, 8);
 }
 
 /* The length of what two strings have in common at their beginning. */

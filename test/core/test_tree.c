@@ -136,10 +136,9 @@ static struct model model_copy(const struct model *model)
     };
 
     for (size_t i = 0; i < model->count; i++)
-        copy.entries[i] =
-            entry_make(entry_key(&model->entries[i]),
-                       bytes_of(model->entries[i].value,
-                                model->entries[i].value_size));
+        copy.entries[i] = entry_make(
+            entry_key(&model->entries[i]),
+            bytes_of(model->entries[i].value, model->entries[i].value_size));
     return copy;
 }
 
@@ -253,9 +252,8 @@ static struct tree_key make_key(struct random *random,
     size_t first = make_component(parts[0], random, keys->shape,
                                   keys->space / (keys->pairs ? 8 : 1) + 1);
     size_t second =
-        keys->pairs
-            ? make_component(parts[1], random, keys->shape, keys->space)
-            : 0;
+        keys->pairs ? make_component(parts[1], random, keys->shape, keys->space)
+                    : 0;
 
     return (struct tree_key){bytes_of(parts[0], first),
                              bytes_of(parts[1], second)};
@@ -285,8 +283,7 @@ static void expect_valid(const struct tree *tree)
         fail_msg("tree_check: %s", why);
 }
 
-static void expect_entry(const struct entry *want,
-                         const struct tree_entry *got)
+static void expect_entry(const struct entry *want, const struct tree_entry *got)
 {
     struct tree_key key = entry_key(want);
 
@@ -299,6 +296,41 @@ static void expect_entry(const struct entry *want,
     assert_int_equal(got->value.size, want->value_size);
     if (want->value_size)
         assert_memory_equal(got->value.data, want->value, want->value_size);
+}
+
+/* Runs of rows, and single keys between them, give every key once. */
+static void expect_runs(const struct tree_root *root, const struct model *model)
+{
+    struct tree_cursor cursor;
+    struct tree_run run;
+    size_t at = 0;
+
+    tree_cursor_select(&cursor, root, 0);
+    while (cursor.depth > 0) {
+        if (!tree_cursor_run(&cursor, &run)) {
+            at++;
+            tree_cursor_next(&cursor);
+            continue;
+        }
+        for (uint32_t i = 0; i < run.count; i++, at++) {
+            struct tree_key key = entry_key(&model->entries[at]);
+            const uint8_t *row = run.rows + (size_t)i * run.stride;
+            size_t first = key.first.size - run.prefix.size;
+            size_t second = key.second.size - run.infix.size;
+
+            assert_true(first <= run.first_width);
+            assert_true(second <= run.second_width);
+            assert_memory_equal(key.first.data, run.prefix.data,
+                                run.prefix.size);
+            if (first)
+                assert_memory_equal(key.first.data + run.prefix.size, row,
+                                    first);
+            if (second)
+                assert_memory_equal(key.second.data + run.infix.size,
+                                    row + run.first_width, second);
+        }
+    }
+    assert_int_equal(at, model->count);
 }
 
 /* Every entry, in order, both ways, and the counts. */
@@ -321,8 +353,7 @@ static void expect_equal(const struct tree_root *root,
         there = tree_cursor_next(&cursor);
     }
     assert_false(there);
-    there = model->count &&
-            tree_cursor_select(&cursor, root, model->count - 1);
+    there = model->count && tree_cursor_select(&cursor, root, model->count - 1);
     for (size_t i = model->count; i-- > 0;) {
         assert_true(there);
         assert_int_equal(tree_cursor_read(&cursor, &entry), ST_OK);
@@ -331,12 +362,12 @@ static void expect_equal(const struct tree_root *root,
     }
     assert_false(there);
     buffer_free(&entry.buffer);
+    expect_runs(root, model);
 }
 
 /* One random cut: rank, seek and get agree with the array. */
-static void expect_cut(const struct tree_root *root,
-                       const struct model *model, struct random *random,
-                       const struct key_space *keys)
+static void expect_cut(const struct tree_root *root, const struct model *model,
+                       struct random *random, const struct key_space *keys)
 {
     uint8_t above[10001];
     struct tree_cut cut = {make_key(random, keys), random_below(random, 2)};
@@ -347,7 +378,7 @@ static void expect_cut(const struct tree_root *root,
     size_t at;
 
     if (random_below(random, 3) == 0)
-        cut.key.second.size = 0; /* before all pairs of the first */
+        cut.key.second.size = 0;        /* before all pairs of the first */
     if (random_below(random, 3) == 0) { /* behind all of them */
         memcpy(above, cut.key.first.data, cut.key.first.size);
         above[cut.key.first.size] = KEY_ABOVE;
@@ -412,8 +443,8 @@ struct world {
 };
 
 /* An operation that failed has changed neither tree nor account. */
-static void expect_unchanged(const struct world *world,
-                             struct tree_root root, size_t bytes, size_t used)
+static void expect_unchanged(const struct world *world, struct tree_root root,
+                             size_t bytes, size_t used)
 {
     assert_int_equal(world->tree.root.count, root.count);
     assert_int_equal(world->tree.root.first_count, root.first_count);
@@ -457,8 +488,7 @@ static void step_put(struct world *world)
     if (existed && !keep) {
         assert_int_equal(change.old.size, world->model.entries[at].value_size);
         if (change.old.size)
-            assert_memory_equal(change.old.data,
-                                world->model.entries[at].value,
+            assert_memory_equal(change.old.data, world->model.entries[at].value,
                                 change.old.size);
     }
     if (!existed || !keep)
@@ -475,8 +505,9 @@ static void step_delete(struct world *world)
     bool alone;
 
     if (world->model.count && random_below(&world->random, 4))
-        key = entry_key(&world->model.entries[random_below(
-            &world->random, world->model.count)]);
+        key = entry_key(
+            &world->model
+                 .entries[random_below(&world->random, world->model.count)]);
     existed = model_has(&world->model, key, &at);
     alone = model_alone(&world->model, key);
     for (uint64_t nth = world->failing ? 1 : 0;; nth++) {
@@ -516,8 +547,7 @@ static void step_snapshot(struct world *world)
         thaw(world, frozen);
         return;
     }
-    assert_int_equal(epochs_snapshot(&world->epochs, &frozen->snapshot),
-                     ST_OK);
+    assert_int_equal(epochs_snapshot(&world->epochs, &frozen->snapshot), ST_OK);
     frozen->root = world->tree.root;
     frozen->model = model_copy(&world->model);
 }
@@ -565,8 +595,7 @@ static void run_shape(enum shape shape, bool failing)
 
     for (int variant = 0; variant < 12; variant++) {
         struct world world = {
-            .keys = {shape, variant % 2 == 0,
-                     variant % 3 == 0 ? 40 : 4000},
+            .keys = {shape, variant % 2 == 0, variant % 3 == 0 ? 40 : 4000},
             .value_kind = variant % 3,
             .failing = failing,
         };
@@ -632,8 +661,8 @@ static void a_hundred_thousand_pairs(void **state)
         struct tree_change change;
         struct tree_key key = make_key(&world.random, &world.keys);
 
-        assert_int_equal(
-            tree_add(&world.tree, key, bytes_of(NULL, 0), &change), ST_OK);
+        assert_int_equal(tree_add(&world.tree, key, bytes_of(NULL, 0), &change),
+                         ST_OK);
     }
     expect_valid(&world.tree);
     /* Seven bytes for a pair of integers, where an array takes sixteen. */
@@ -691,9 +720,9 @@ static enum status bulk_load(struct tree *tree, const struct model *model)
     if (st < 0)
         return st;
     for (size_t i = 0; i < model->count; i++) {
-        st = tree_builder_add(builder, entry_key(&model->entries[i]),
-                              bytes_of(model->entries[i].value,
-                                       model->entries[i].value_size));
+        st = tree_builder_add(
+            builder, entry_key(&model->entries[i]),
+            bytes_of(model->entries[i].value, model->entries[i].value_size));
         if (st < 0) {
             tree_builder_abort(builder);
             return st;
@@ -753,8 +782,7 @@ static void bulk_load_refuses_what_does_not_ascend(void **state)
     epochs_init(&epochs, &mem);
     tree_init(&tree, &epochs);
     assert_int_equal(tree_builder_create(&tree, &builder), ST_OK);
-    assert_int_equal(tree_builder_add(builder, two, bytes_of(NULL, 0)),
-                     ST_OK);
+    assert_int_equal(tree_builder_add(builder, two, bytes_of(NULL, 0)), ST_OK);
     assert_int_equal(tree_builder_add(builder, two, bytes_of(NULL, 0)),
                      ST_BAD_ARGUMENT);
     assert_int_equal(tree_builder_add(builder, one, bytes_of(NULL, 0)),
@@ -814,8 +842,7 @@ static void the_limit_stops_puts_and_lets_deletes_go_on(void **state)
         size_t size = make_integer(raw, n);
 
         st = tree_add(&tree,
-                      (struct tree_key){bytes_of(raw, size),
-                                        bytes_of(NULL, 0)},
+                      (struct tree_key){bytes_of(raw, size), bytes_of(NULL, 0)},
                       bytes_of(NULL, 0), &change);
         n += st == ST_OK;
     } while (st == ST_OK);
