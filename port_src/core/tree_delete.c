@@ -147,7 +147,7 @@ merge_branches(struct tree *tree, const struct tree_node *parent, uint32_t left)
     return merged;
 }
 
-/* Gives the unused end of a leaf back once it is two steps or more. */
+/* Gives the unused end of a leaf back once it is four steps or more. */
 static void shrink_leaf(struct tree *tree, struct path *path)
 {
     struct tree_node *leaf = path->at[path->depth - 1].node;
@@ -157,7 +157,7 @@ static void shrink_leaf(struct tree *tree, struct path *path)
     if (leaf->kind != NODE_STRIDE)
         return;
     size = leaf_capacity(leaf_live(leaf));
-    if (size + 2 * LEAF_STEP > leaf->block.size)
+    if (size + 4 * LEAF_STEP > leaf->block.size)
         return;
     smaller = tree_alloc(tree, size);
     if (!smaller)

@@ -20,7 +20,7 @@
  * *Slotted* takes the rest: the prefix of the whole key is shared, and a slot
  * holds the next four bytes, so that most comparisons stay in the slots.
  *
- * A page takes LEAF_BYTES_MAX at most, and is allocated in eighths of it as
+ * A page takes LEAF_BYTES_MAX at most, and is allocated in sixteenths of it as
  * it grows, which keeps random inserts at about 90 % fill. Keys too long for
  * that are allowed pages of up to LEAF_OVERSIZE_COUNT entries of any size.
  *
@@ -52,8 +52,8 @@ struct tree_node {
 _Static_assert(sizeof(struct tree_node) == 40, "the header has no padding");
 
 /* A size that fills a chunk of the C library exactly: 8 bytes are its own. */
-#define LEAF_STEP 128
-#define LEAF_BYTES_MAX (8 * LEAF_STEP - MEM_OVERHEAD)
+#define LEAF_STEP 64
+#define LEAF_BYTES_MAX (16 * LEAF_STEP - MEM_OVERHEAD)
 #define LEAF_OVERSIZE_COUNT 4
 #define NODE_SLACK 8 /* bytes that may be read behind what is used */
 #define STRIDE_VALUE_MAX 16
