@@ -37,9 +37,9 @@ static inline uint64_t random_below(struct random *random, uint64_t bound)
 static inline uint64_t random_seed(void)
 {
     const char *given = getenv("SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10)
-                          : (uint64_t)time(NULL) * 1000003u +
-                                (uint64_t)getpid();
+    uint64_t seed = given
+                        ? strtoull(given, NULL, 10)
+                        : (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
 
     printf("SEED=%llu\n", (unsigned long long)seed);
     return seed;
