@@ -13,7 +13,7 @@ enum exit_status {
     EXIT_PROTOCOL = 65, /* the client sent what is no frame */
     EXIT_INTERNAL = 70, /* a REQUIRE() failed */
     EXIT_NO_MEMORY = 71,
-    EXIT_IO = 74,       /* reading or writing failed */
+    EXIT_IO = 74, /* reading or writing failed */
 };
 
 #endif

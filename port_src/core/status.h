@@ -65,7 +65,7 @@ const char *status_text(enum status st);
  * release builds too. For our own mistakes only: bytes that come from
  * outside earn a status.
  */
-#define REQUIRE(condition)                                                    \
+#define REQUIRE(condition)                                                     \
     ((condition) ? (void)0 : require_failed(#condition, __FILE__, __LINE__))
 
 _Noreturn void require_failed(const char *condition, const char *file,
