@@ -2,14 +2,14 @@
  * tree_delete.c -- deletions, and keeping pages from getting too small.
  *
  * The path is made writable, then the entry is removed in place, which cannot
- * fail. What follows is tidiness: a leaf under a third of its size, or a
- * branch under a quarter, joins a sibling if both then fit into three
+ * fail. What follows is tidiness: a leaf or a branch under a quarter of its
+ * size joins a sibling if both then fit into three
  * quarters; a leaf gives unused steps back. Without memory it stays as it is.
  */
 #include "core/tree_edit.h"
 
 /* A merge must leave room, or the next insert would split again. */
-#define LEAF_MERGE_BELOW (LEAF_BYTES_MAX / 3)
+#define LEAF_MERGE_BELOW (LEAF_BYTES_MAX / 4)
 #define LEAF_MERGED_MAX (LEAF_BYTES_MAX / 4 * 3)
 #define BRANCH_MERGE_BELOW (BRANCH_CHILDREN_MAX / 4)
 #define BRANCH_MERGED_MAX (BRANCH_CHILDREN_MAX / 4 * 3)
