@@ -1,0 +1,277 @@
+/*
+ * cmd_store.c -- commands about the store and its tables as a whole.
+ */
+#include <unistd.h>
+
+#include "port/call.h"
+
+enum status cmd_ping(struct call *call)
+{
+    put_atom(call->out, "pong");
+    return ST_OK;
+}
+
+static void put_field(struct call *call, const char *name, uint64_t value)
+{
+    put_atom(call->out, name);
+    put_u64(call->out, value);
+}
+
+enum status cmd_info(struct call *call)
+{
+    const struct figures *figures = &call->commands->figures;
+    const struct mem *mem = store_mem(call->store);
+    struct writer *out = call->out;
+
+    put_map(out, 13);
+    put_field(call, "seq", store_seq(call->store));
+    put_field(call, "tables", store_table_count(call->store));
+    put_field(call, "memory_bytes", mem->used);
+    put_field(call, "memory_peak_bytes", mem->peak);
+    put_atom(out, "memory_limit_bytes");
+    if (mem->limit == SIZE_MAX)
+        put_atom(out, "infinity");
+    else
+        put_u64(out, mem->limit);
+    put_field(call, "commands", figures->commands);
+    put_field(call, "frames_in", figures->frames_in);
+    put_field(call, "bytes_in", figures->bytes_in);
+    put_field(call, "bytes_out", figures->bytes_out);
+    put_atom(out, "version");
+    put_binary(out, BYTES(RHIZOME_VERSION));
+    put_field(call, "protocol", PROTOCOL_VERSION);
+    put_field(call, "os_pid", (uint64_t)getpid());
+    put_atom(out, "sealed");
+    put_bool(out, figures->sealed);
+    return ST_OK;
+}
+
+enum status cmd_tables(struct call *call)
+{
+    struct writer *out = call->out;
+    size_t list = put_list_begin(out);
+    const struct table *table = NULL;
+    uint64_t count = 0;
+
+    while ((table = store_next_table(call->store, table)) != NULL) {
+        put_tuple(out, 2);
+        put_key(out, table_name(table));
+        put_atom(out, table_type_name(table_type(table)));
+        if (writer_status(out) < 0)
+            return writer_status(out);
+        count++;
+    }
+    put_list_end(out, list, count);
+    return ST_OK;
+}
+
+/* --- create_table ------------------------------------------------------- */
+
+struct table_options {
+    struct table_reference references[2];
+    bool must_be_new; /* if_exists => error */
+};
+
+/* The value of the option fwd or bwd: {Table2, restrict | evict}. */
+static enum status parse_reference(struct call *call,
+                                   struct table_reference *ret)
+{
+    static const char text[] = "fwd and bwd are {Table, restrict} or "
+                               "{Table, evict}";
+    struct bytes name, key, word;
+    struct reader reader;
+    enum status st;
+
+    if (!reader_tuple_of(&call->args, 2))
+        return call_bad(call, text);
+    name = reader_term(&call->args);
+    reader = reader_of(name);
+    st = call_encode(call, &reader, SCRATCH_FIRST, &key);
+    if (st < 0)
+        return st;
+    ret->table =
+        key.size <= TABLE_NAME_BYTES_MAX ? store_find(call->store, key) : NULL;
+    if (!ret->table) {
+        call->complaint.table = name;
+        return call_fail(call, ST_NO_TABLE,
+                         "a side refers to a table that is not there; "
+                         "create it first");
+    }
+    if (!reader_atom(&call->args, &word))
+        return call_bad(call, text);
+    if (bytes_equal(word, BYTES("restrict")))
+        ret->on_delete = ON_DELETE_RESTRICT;
+    else if (bytes_equal(word, BYTES("evict")))
+        ret->on_delete = ON_DELETE_EVICT;
+    else
+        return call_bad(call, text);
+    return ST_OK;
+}
+
+static enum status parse_option(struct call *call, struct table_options *ret)
+{
+    static const char text[] =
+        "an option is fwd => {Table, restrict | evict}, the same for bwd, "
+        "or if_exists => error | ok";
+    struct bytes name, word;
+
+    if (!reader_atom(&call->args, &name))
+        return call_bad(call, text);
+    if (bytes_equal(name, BYTES("fwd")))
+        return parse_reference(call, &ret->references[SIDE_FWD]);
+    if (bytes_equal(name, BYTES("bwd")))
+        return parse_reference(call, &ret->references[SIDE_BWD]);
+    if (!bytes_equal(name, BYTES("if_exists")) ||
+        !reader_atom(&call->args, &word))
+        return call_bad(call, text);
+    ret->must_be_new = bytes_equal(word, BYTES("error"));
+    if (!ret->must_be_new && !bytes_equal(word, BYTES("ok")))
+        return call_bad(call, text);
+    return ST_OK;
+}
+
+static enum status call_options(struct call *call, struct table_options *ret)
+{
+    uint32_t count;
+    enum status st = ST_OK;
+
+    memset(ret, 0, sizeof(*ret));
+    call->argument++;
+    if (!reader_map(&call->args, &count))
+        return call_bad(call, "must be a map of options, #{} for none");
+    while (count-- > 0 && st == ST_OK)
+        st = parse_option(call, ret);
+    return st;
+}
+
+static enum status call_type(struct call *call, enum table_type *ret)
+{
+    static const char text[] =
+        "must be pom, set, to_one, to_many, one_to_one, one_to_many, "
+        "many_to_one or many_to_many";
+    struct bytes word;
+    enum status st = call_atom(call, text, &word);
+
+    if (st == ST_OK && !table_type_parse(word, ret))
+        return call_bad(call, text);
+    return st;
+}
+
+/* Is the table what create_table would make? */
+static bool table_is(const struct table *table, enum table_type type,
+                     const struct table_options *options)
+{
+    if (table_type(table) != type)
+        return false;
+    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
+        const struct table_reference *wanted = &options->references[side];
+        struct table_reference found = table_reference(table, side);
+
+        if (found.table != wanted->table ||
+            (found.table && found.on_delete != wanted->on_delete))
+            return false;
+    }
+    return true;
+}
+
+enum status cmd_create_table(struct call *call)
+{
+    struct table_options options;
+    enum table_type type;
+    struct bytes name;
+    enum status st = call_table_name(call, &name);
+
+    if (st == ST_OK && name.size > TABLE_NAME_BYTES_MAX) {
+        call->complaint.limit = TABLE_NAME_BYTES_MAX;
+        return call_fail(call, ST_TOO_BIG, "the table's name is too long");
+    }
+    if (st == ST_OK)
+        st = call_type(call, &type);
+    if (st == ST_OK)
+        st = call_options(call, &options);
+    if (st < 0)
+        return st;
+
+    call->table = store_find(call->store, name);
+    if (!call->table) {
+        st = store_table_create(call->store, name, type, options.references,
+                                &call->table);
+        if (st == ST_OK)
+            put_atom(call->out, "created");
+        return st;
+    }
+    if (options.must_be_new)
+        return ST_TABLE_EXISTS;
+    if (!table_is(call->table, type, &options))
+        return call_fail(call, ST_TABLE_EXISTS,
+                         "a table of this name exists with another type or "
+                         "other options");
+    put_atom(call->out, "exists");
+    return ST_OK;
+}
+
+enum status cmd_drop_table(struct call *call)
+{
+    enum status st = call_table(call);
+
+    if (st < 0)
+        return st;
+    commands_forget_table(call->commands);
+    st = store_table_drop(call->store, call->table);
+    if (st == ST_OK)
+        put_atom(call->out, "dropped");
+    return st;
+}
+
+/* --- table_info --------------------------------------------------------- */
+
+/* Puts #{Side => {Table, restrict | evict}}, a side that refers to a table. */
+static void put_references(struct call *call)
+{
+    struct writer *out = call->out;
+    uint32_t count = 0;
+
+    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++)
+        count += table_reference(call->table, side).table != NULL;
+    put_map(out, count);
+    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
+        struct table_reference reference = table_reference(call->table, side);
+
+        if (!reference.table)
+            continue;
+        put_atom(out, side == SIDE_FWD ? "fwd" : "bwd");
+        put_tuple(out, 2);
+        put_key(out, table_name(reference.table));
+        put_atom(out,
+                 reference.on_delete == ON_DELETE_EVICT ? "evict" : "restrict");
+    }
+}
+
+enum status cmd_table_info(struct call *call)
+{
+    struct writer *out = call->out;
+    const struct table *table;
+    enum status st = call_table(call);
+    bool has_bwd, is_pom;
+
+    if (st < 0)
+        return st;
+    table = call->table;
+    has_bwd = table_has_side(table, SIDE_BWD);
+    is_pom = table_type(table) == TABLE_POM;
+    put_map(out, 6u + has_bwd + is_pom);
+    put_atom(out, "name");
+    put_key(out, table_name(table));
+    put_atom(out, "type");
+    put_atom(out, table_type_name(table_type(table)));
+    put_field(call, "count", table_count(table));
+    put_field(call, "fwd_keys", table_key_count(table, SIDE_FWD));
+    if (has_bwd)
+        put_field(call, "bwd_keys", table_key_count(table, SIDE_BWD));
+    put_field(call, "bytes", table_bytes(table));
+    put_atom(out, "references");
+    put_references(call);
+    if (is_pom)
+        put_field(call, "next_id", table_next_id(table));
+    return ST_OK;
+}

@@ -1,0 +1,527 @@
+/*
+ * session.c -- one client, one loop, and a bound on everything between them.
+ *
+ *     stdin --frames--> commands --writer--> queue of libuv --> stdout
+ *       ^                  |                        |
+ *       +--- stop reading -+---- above HIGH --------+
+ *
+ * session_pump() is the one place where work is done: it takes frames that
+ * have arrived and carries out their requests until one of these holds, and
+ * then says what to wait for.
+ *
+ *     no whole frame is left     read on; at the end of stdin, end
+ *     HIGH bytes wait to leave   stop reading; a write that completes below
+ *                                LOW calls the pump again
+ *     a turn's budget is spent   let the loop look at signals, then go on
+ *
+ * So memory is bounded whatever a client does: one frame of requests (which
+ * is not read further than --frame-bytes-max), HIGH bytes of replies, and the
+ * one reply that passed it. The pump may stop between two requests of a frame
+ * and does not read meanwhile, for a read may move the frame.
+ *
+ * Replies leave at the end of a pump, all in one frame: what came together is
+ * answered together. Frames are split about every SPLIT bytes. While the
+ * client is slow to read, replies gather in the writer instead of queueing as
+ * many small frames, each with the cost of a frame.
+ *
+ * The end. End of stdin and SIGTERM carry out what has been read completely
+ * and write the replies; a broken frame writes the replies before it. A
+ * client that has gone (EPIPE) is an end like any other. After SIGTERM a
+ * client that does not read is waited for GRACE_MS, and no longer.
+ *
+ * The session is static and never torn down: the process ends right after,
+ * and freeing a large store node by node would only delay that. It stays
+ * reachable, so a leak checker reports what is really lost.
+ *
+ * stdin may be a regular file, or /dev/null: those are read by the loop in
+ * its idle moments, for they are always ready and epoll refuses them.
+ */
+#include "port/session.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core/exit.h"
+#include "port/commands.h"
+#include "port/frame.h"
+#include "port/process.h"
+#include "port/seal.h"
+
+/* Replies that wait to be written, in bytes. */
+#define QUEUE_HIGH (4u << 20)
+#define QUEUE_LOW (1u << 20)
+
+/* A frame of replies is sent when it is this long. */
+#define SPLIT_BYTES (1u << 20)
+
+/* Requests carried out before the loop gets its turn. */
+#define REQUESTS_PER_TURN 4096
+
+/*
+ * What pipes are enlarged to, where the system lets us. That of stdin at once:
+ * what a client has in flight then fits into the pipe, and a client that ends
+ * has nothing left to write (a BEAM that halts waits for its ports). That of
+ * stdout when it was full for the first time: enlarged pipes count against a
+ * user's limit, and most stores never need it.
+ */
+#define PIPE_BYTES (1 << 20)
+
+#define GRACE_MS 3000
+
+struct session {
+    uv_loop_t loop;
+    uv_pipe_t in;
+    uv_pipe_t out;
+    uv_signal_t term;
+    uv_idle_t turn;
+    uv_timer_t grace;
+
+    struct mem mem; /* frames, replies, scratch: all but the store */
+    struct store *store;
+    struct frames frames;
+    struct writer writer;
+    struct commands *commands;
+    struct figures *figures;
+
+    int in_fd;
+    int out_fd;
+    bool in_is_file;
+    bool out_enlarged;
+    bool reading;
+    bool blocked;  /* QUEUE_HIGH was passed */
+    bool eof;      /* nothing more will be read */
+    bool stopping; /* by SIGTERM: what is cut short does not matter */
+    bool ending;   /* `status` is set; only writing goes on */
+    int status;
+};
+
+static void session_pump(struct session *session);
+
+/* --- the end ------------------------------------------------------------ */
+
+/* Ends at once: there is nobody to write to, or nothing to write with. */
+static void session_abandon(struct session *session, int status)
+{
+    session->ending = true;
+    session->status = status;
+    uv_stop(&session->loop);
+}
+
+/* Ends when the replies so far are written. The first reason counts. */
+static void session_end(struct session *session, int status)
+{
+    if (session->ending)
+        return;
+    session->ending = true;
+    session->status = status;
+}
+
+/* The loop can stop once an ending session has written everything. */
+static void session_stop_if_done(struct session *session)
+{
+    if (session->ending && writer_size(&session->writer) == 0 &&
+        uv_stream_get_write_queue_size((uv_stream_t *)&session->out) == 0)
+        uv_stop(&session->loop);
+}
+
+/* --- output ------------------------------------------------------------- */
+
+/* Bytes of replies that nobody has taken yet. */
+static size_t output_waiting(const struct session *session)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&session->out) +
+           writer_size(&session->writer);
+}
+
+static void output_failed(struct session *session, int error)
+{
+    if (session->ending && session->status != EXIT_STOPPED)
+        error = UV_EPIPE; /* one line is enough */
+    if (error == UV_EPIPE || error == UV_ECONNRESET) {
+        session_abandon(session,
+                        session->ending ? session->status : EXIT_STOPPED);
+        return;
+    }
+    process_complain("writing replies failed: %s", uv_strerror(error));
+    session_abandon(session, EXIT_IO);
+}
+
+/* A frame that the pipe had no room for, in libuv's hands. */
+struct output {
+    uv_write_t request;
+    struct session *session;
+    struct buffer frame;
+};
+
+static void output_free(struct output *output)
+{
+    buffer_free(&output->frame);
+    mem_free(&output->session->mem, output, sizeof(*output));
+}
+
+static void output_flush(struct session *session);
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct output *output = request->data;
+    struct session *session = output->session;
+
+    output_free(output);
+    if (status < 0) {
+        output_failed(session, status);
+        return;
+    }
+    /* In this order: a flush may write everything at once, and then no other
+     * call of this function is to come. */
+    output_flush(session);
+    if (session->blocked && output_waiting(session) < QUEUE_LOW)
+        session_pump(session);
+    session_stop_if_done(session);
+}
+
+/* Hands the frame over to libuv, from its byte `written` on. */
+static void output_queue(struct session *session, size_t written)
+{
+    struct mem *mem = &session->mem;
+    struct output *output = mem_alloc(mem, sizeof(*output));
+    struct buffer frame = writer_take(&session->writer);
+    uint8_t *fitting;
+    uv_buf_t rest;
+    int error;
+
+    if (!output) {
+        buffer_free(&frame);
+        process_complain("no memory for replies");
+        session_abandon(session, EXIT_NO_MEMORY);
+        return;
+    }
+    /* A frame may wait for long: no more memory than it has bytes. */
+    fitting = mem_grow(mem, frame.data, frame.capacity, frame.size);
+    if (fitting) {
+        frame.data = fitting;
+        frame.capacity = frame.size;
+    }
+    output->request.data = output;
+    output->session = session;
+    output->frame = frame;
+    rest = uv_buf_init((char *)frame.data + written,
+                       (unsigned)(frame.size - written));
+    error = uv_write(&output->request, (uv_stream_t *)&session->out, &rest, 1,
+                     on_written);
+    if (error < 0) {
+        output_free(output);
+        output_failed(session, error);
+    }
+}
+
+/* Writes what the pipe takes of `frame`: the count, or an error. */
+static int output_try(struct session *session, struct bytes frame)
+{
+    uv_buf_t buf =
+        uv_buf_init((char *)(uintptr_t)frame.data, (unsigned)frame.size);
+    int written = uv_try_write((uv_stream_t *)&session->out, &buf, 1);
+
+    return written == UV_EAGAIN ? 0 : written;
+}
+
+/* Sends the replies so far, unless a queue lets them gather a while. */
+static void output_flush(struct session *session)
+{
+    size_t queued =
+        uv_stream_get_write_queue_size((uv_stream_t *)&session->out);
+    struct bytes frame;
+    int written;
+
+    if (queued && writer_size(&session->writer) < SPLIT_BYTES)
+        return;
+    frame = writer_frame(&session->writer);
+    if (!frame.size)
+        return;
+    session->figures->bytes_out += frame.size;
+    written = output_try(session, frame);
+    if (written >= 0 && (size_t)written < frame.size &&
+        !session->out_enlarged) {
+        session->out_enlarged = true;
+        fcntl(session->out_fd, F_SETPIPE_SZ, PIPE_BYTES);
+    }
+    if (written < 0)
+        output_failed(session, written);
+    else if ((size_t)written < frame.size)
+        output_queue(session, (size_t)written);
+    else
+        writer_clear(&session->writer);
+}
+
+/* --- input -------------------------------------------------------------- */
+
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct session *session = handle->data;
+    uint8_t *room;
+    size_t size;
+
+    (void)suggested;
+    *buf = uv_buf_init(NULL, 0);
+    if (frames_space(&session->frames, &room, &size) == ST_OK)
+        *buf = uv_buf_init((char *)room, (unsigned)size);
+}
+
+/* `count` bytes came into the room; or an error, or the end. */
+static void input_arrived(struct session *session, ssize_t count)
+{
+    if (count == UV_EOF) {
+        session->eof = true;
+    } else if (count == UV_ENOBUFS) {
+        process_complain("no memory to read a request into");
+        session_end(session, EXIT_NO_MEMORY);
+    } else if (count < 0) {
+        process_complain("reading requests failed: %s",
+                         uv_strerror((int)count));
+        session_end(session, EXIT_IO);
+    } else {
+        frames_filled(&session->frames, (size_t)count);
+        session->figures->bytes_in += (uint64_t)count;
+    }
+    session_pump(session);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
+{
+    (void)buf;
+    if (count != 0) /* 0 is EAGAIN */
+        input_arrived(stream->data, count);
+}
+
+/* One read of a regular file. uv_fs_read() without a callback runs here and
+ * now and starts no thread. */
+static void input_read_file(struct session *session)
+{
+    uv_buf_t buf;
+    uv_fs_t request;
+    ssize_t count;
+
+    on_room((uv_handle_t *)&session->in, 0, &buf);
+    count = UV_ENOBUFS;
+    if (buf.len) {
+        count = uv_fs_read(NULL, &request, session->in_fd, &buf, 1, -1, NULL);
+        uv_fs_req_cleanup(&request);
+    }
+    input_arrived(session, count == 0 ? UV_EOF : count);
+}
+
+static void input_set(struct session *session, bool reading)
+{
+    uv_stream_t *in = (uv_stream_t *)&session->in;
+
+    if (reading == session->reading)
+        return;
+    session->reading = reading;
+    if (session->in_is_file)
+        return; /* on_turn() reads */
+    if (reading)
+        uv_read_start(in, on_room, on_read);
+    else
+        uv_read_stop(in);
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+    struct session *session = turn->data;
+
+    if (session->reading)
+        input_read_file(session);
+    else
+        session_pump(session);
+}
+
+/* --- the pump ----------------------------------------------------------- */
+
+static void session_broken(struct session *session, const char *what)
+{
+    process_complain("the client broke the protocol: %s", what);
+    session_end(session, EXIT_PROTOCOL);
+}
+
+/* Opens the next frame that has arrived; false if there is none. */
+static bool pump_open(struct session *session)
+{
+    struct bytes payload;
+    bool found;
+
+    if (frames_next(&session->frames, &payload, &found) < 0)
+        session_broken(session, "a frame is larger than --frame-bytes-max");
+    else if (found && commands_open(session->commands, payload) < 0)
+        session_broken(session, "a frame holds no valid term");
+    return found && !session->ending;
+}
+
+static void pump_step(struct session *session)
+{
+    enum status st = commands_step(session->commands);
+
+    if (st == ST_BAD_REQUEST) {
+        session_broken(session, "a request has no integer Id to answer to");
+    } else if (st < 0) {
+        process_complain("no memory for a reply");
+        session_end(session, EXIT_NO_MEMORY);
+    }
+}
+
+/* All that was read is done, and nothing more will come. */
+static void pump_finish(struct session *session)
+{
+    if (frames_pending(&session->frames) && !session->stopping)
+        session_broken(session, "stdin ended within a frame");
+    session_end(session, EXIT_STOPPED);
+}
+
+static void session_pump(struct session *session)
+{
+    unsigned budget = REQUESTS_PER_TURN;
+    bool drained = false;
+    bool more;
+
+    while (!session->ending && output_waiting(session) < QUEUE_HIGH &&
+           budget > 0 && !drained) {
+        if (!commands_busy(session->commands)) {
+            drained = !pump_open(session);
+            continue;
+        }
+        pump_step(session);
+        budget--;
+        if (writer_size(&session->writer) >= SPLIT_BYTES)
+            output_flush(session);
+    }
+    if (drained && session->eof && !session->ending)
+        pump_finish(session);
+    output_flush(session);
+
+    session->blocked = output_waiting(session) >= QUEUE_HIGH;
+    more = !session->ending && !session->blocked;
+    if (more && drained)
+        frames_shrink(&session->frames);
+    input_set(session, more && drained);
+    if (more && (!drained || session->in_is_file))
+        uv_idle_start(&session->turn, on_turn);
+    else
+        uv_idle_stop(&session->turn);
+    session_stop_if_done(session);
+}
+
+/* --- signals and the start ---------------------------------------------- */
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    process_complain("asked to stop, but the client does not read its "
+                     "replies; they are lost");
+    session_abandon(timer->data, EXIT_IO);
+}
+
+static void on_term(uv_signal_t *signal, int number)
+{
+    struct session *session = signal->data;
+
+    (void)number;
+    session->eof = true;
+    session->stopping = true;
+    uv_timer_start(&session->grace, on_grace_over, GRACE_MS, 0);
+    if (!session->blocked)
+        session_pump(session);
+}
+
+/* stdin and stdout must lead to a program or a file. */
+static bool session_open_stdio(struct session *session)
+{
+    uv_handle_type in = uv_guess_handle(session->in_fd);
+    uv_handle_type out = uv_guess_handle(session->out_fd);
+    int error;
+
+    if (in == UV_TTY || out == UV_TTY) {
+        process_complain("the port mode speaks frames with a program, not "
+                         "with a terminal; see rhizome --help");
+        return false;
+    }
+    if (in == UV_UNKNOWN_HANDLE || out == UV_UNKNOWN_HANDLE) {
+        process_complain("stdin and stdout must be open: pipes, sockets or "
+                         "files");
+        return false;
+    }
+    session->in_is_file = in == UV_FILE;
+    error = uv_pipe_open(&session->out, session->out_fd);
+    if (error == 0 && !session->in_is_file)
+        error = uv_pipe_open(&session->in, session->in_fd);
+    if (error < 0)
+        process_complain("stdin or stdout cannot be used: %s",
+                         uv_strerror(error));
+    return error == 0;
+}
+
+static int session_open_loop(struct session *session)
+{
+    int error = uv_loop_init(&session->loop);
+
+    if (error < 0)
+        return error;
+    session->in.data = session;
+    session->turn.data = session;
+    session->grace.data = session;
+    session->term.data = session;
+    uv_pipe_init(&session->loop, &session->in, 0);
+    uv_pipe_init(&session->loop, &session->out, 0);
+    uv_idle_init(&session->loop, &session->turn);
+    uv_timer_init(&session->loop, &session->grace);
+    error = uv_signal_init(&session->loop, &session->term);
+    if (error < 0)
+        return error;
+    return uv_signal_start(&session->term, on_term, SIGTERM);
+}
+
+static enum status session_open_store(struct session *session,
+                                      const struct session_options *options)
+{
+    struct store_options store_options = {options->memory_limit};
+    enum status st;
+
+    mem_init(&session->mem, 0);
+    frames_init(&session->frames, &session->mem, options->frame_bytes_max);
+    writer_init(&session->writer, &session->mem, options->frame_bytes_max);
+    st = store_create(&store_options, &session->store);
+    if (st < 0)
+        return st;
+    st = commands_create(session->store, &session->mem, &session->writer,
+                         &session->commands);
+    if (st < 0)
+        return st;
+    session->figures = commands_figures(session->commands);
+    return commands_hello(session->commands, options->frame_bytes_max);
+}
+
+int session_run(const struct session_options *options)
+{
+    static struct session session;
+    int error;
+
+    session.in_fd = STDIN_FILENO;
+    session.out_fd = options->out;
+    if (session_open_store(&session, options) < 0) {
+        process_complain("no memory to start with; is --memory-limit too "
+                         "low?");
+        return EXIT_NO_MEMORY;
+    }
+    error = session_open_loop(&session);
+    if (error < 0) {
+        process_complain("the event loop did not start: %s",
+                         uv_strerror(error));
+        return EXIT_IO;
+    }
+    if (!session_open_stdio(&session))
+        return EXIT_USAGE;
+    output_flush(&session); /* hello */
+    fcntl(session.in_fd, F_SETPIPE_SZ, PIPE_BYTES);
+    session.figures->sealed = options->seal && seal();
+    session_pump(&session);
+    if (!session.ending || output_waiting(&session))
+        uv_run(&session.loop, UV_RUN_DEFAULT);
+    return session.status;
+}
