@@ -1,0 +1,7 @@
+[
+  inputs: [
+    "{mix,.formatter}.exs",
+    "{lib,examples}/**/*.{ex,exs}",
+    "../test/elixir/**/*.{ex,exs}"
+  ]
+]

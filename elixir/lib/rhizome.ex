@@ -1,0 +1,1000 @@
+defmodule Rhizome do
+  alias Rhizome.{Batch, Change, Client, Error, Op, Options, Page, PortOwner, Scan, Table, View}
+
+  @moduledoc """
+  Sorted tables and two-way relations, held outside the VM by a supervised daemon.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_all!(owns, [{:ann, :sword}, {:ann, :bow}, {:bob, :axe}])
+      iex> Enum.to_list(Rhizome.fwd(owns, :ann))
+      [:bow, :sword]
+      iex> Rhizome.get(Rhizome.bwd(owns), :axe)
+      :bob
+
+  A store is usually a child of a supervisor:
+
+      children = [
+        {Rhizome, name: MyStore, memory_limit: 512 * 1024 * 1024}
+      ]
+
+  A *table* has a name and one of eight types (`Rhizome.Table`). A *view* is a
+  table seen from one side, `fwd/1` or `bwd/1`, or the set of one key on that
+  side, `fwd/2` or `bwd/2`; a table stands for its fwd side. Keys and values are
+  any terms. Keys are sorted by Erlang's term order, and `1` and `1.0` are two
+  keys. Whatever path a pair is written by, both sides show it.
+
+  ## Results and errors
+
+  There is one rule:
+
+    * A function whose answer is a **tuple** (`{:ok, result}`, or `:ok`) never
+      raises because of what the store says: it returns
+      `{:error, %Rhizome.Error{}}`. It has a twin with `!` which returns the
+      result and raises the error. All mutations are of this kind, and `fetch/3`,
+      `page/2`, `table/3` and `ping/2`.
+    * A function whose answer is a **plain value**, as in `Map` and `Enum`
+      (`get/4`, `member?/3`, `count/2`, `to_list/2` ...), raises the error.
+
+  Wrong arguments raise `ArgumentError` in the caller, before anything is sent.
+
+  ## When the daemon dies
+
+  Each waiting caller gets `:daemon_down` at once, the store's process exits with
+  `{:daemon_exit, reason}` and its supervisor starts a new one, which is **empty**:
+  tables are in memory only. Handles stay valid. A mutation that ended in
+  `:daemon_down` or `:timeout` may or may not have been carried out;
+  `error.details.outcome` is `:not_sent` where it certainly was not.
+
+  A daemon never outlives its store, and a store that stops waits for the
+  grace period (`:shutdown_timeout`) at most. End a VM with `System.stop/1`, which
+  stops stores in order; `System.halt/1` leaves nobody to kill a daemon that does
+  not react.
+
+  ## Timeouts and limits
+
+  All functions take `:timeout` as an option, in milliseconds or `:infinity`.
+  What is in flight is bounded (`:max_in_flight`, `:max_in_flight_bytes`): beyond
+  it a call fails with `:overloaded` at once, having sent nothing.
+  """
+
+  @typedoc "A running store: its pid or its name."
+  @type store :: GenServer.server()
+
+  @typedoc "What the functions that read and write take: a table is its fwd side."
+  @type view :: Table.t() | View.t()
+
+  @typedoc "What a view is a sequence of; see `Rhizome.View`."
+  @type element :: term()
+
+  @type result(ok) :: {:ok, ok} | {:error, Error.t()}
+
+  ## Life
+
+  @doc """
+  A child specification: `{Rhizome, name: MyStore}` in a supervisor's children.
+
+  Its id is the `:name`, so several stores fit under one supervisor. See
+  `start_link/1` for the options.
+  """
+  @spec child_spec(keyword()) :: Supervisor.child_spec()
+  def child_spec(options) do
+    validated = Options.validate!(options, :start)
+
+    %{
+      id: Map.get(validated, :name, __MODULE__),
+      start: {__MODULE__, :start_link, [options]},
+      type: :worker,
+      restart: :permanent,
+      shutdown: validated.shutdown_timeout + 5_000
+    }
+  end
+
+  @doc """
+  Starts a daemon and the process that stands for it, linked to the caller.
+
+  Returns when the daemon has said hello, usually within some milliseconds, or
+  `{:error, %Rhizome.Error{code: :start_failed}}` with a message that says why.
+
+  ## Options
+
+  #{Options.docs(:start)}
+  """
+  @spec start_link(keyword()) :: GenServer.on_start()
+  def start_link(options \\ []) do
+    options |> Options.validate!(:start) |> PortOwner.start_link()
+  end
+
+  @doc """
+  Stops a store and its daemon.
+
+  What is in flight is answered first, for the grace period at most; whoever
+  still waits then gets `:stopped`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.stop(store)
+      :ok
+
+  """
+  @spec stop(store(), term(), timeout()) :: :ok
+  def stop(store, reason \\ :normal, timeout \\ :infinity) do
+    GenServer.stop(store, reason, timeout)
+  end
+
+  @doc """
+  Asks the daemon for a sign of life.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.ping(store)
+      :ok
+
+  """
+  @spec ping(store(), keyword()) :: :ok | {:error, Error.t()}
+  def ping(store, options \\ []) do
+    with {:ok, :pong} <- request(store, {:ping}, options), do: :ok
+  end
+
+  @doc """
+  Facts about a store: `:seq`, the number of mutations so far; `:tables`, how
+  many there are; `:memory_bytes`, `:memory_peak_bytes` and
+  `:memory_limit_bytes`; `:version`, `:protocol` and `:os_pid` of the daemon.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.info(store).seq
+      0
+
+  """
+  @spec info(store(), keyword()) :: map()
+  def info(store, options \\ []) do
+    ask!(store, {:info}, options)
+  end
+
+  ## Tables
+
+  @doc """
+  Creates a table and returns its handle.
+
+  A table that exists already with the same type and options is left as it is,
+  so this can be done whenever a program starts. Errors: `:table_exists` if it
+  exists otherwise (or at all, with `if_exists: :error`).
+
+  ## Options
+
+  #{Options.docs(:create_table)}
+
+  ## Integrity
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> users = Rhizome.create_table!(store, :users, :to_one)
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many, fwd: {users, :evict})
+      iex> {:error, error} = Rhizome.put(owns, :ann, :sword)
+      iex> error.code
+      :missing_reference
+      iex> Rhizome.put!(users, :ann, "Ann")
+      iex> Rhizome.put!(owns, :ann, :sword)
+      iex> Rhizome.delete_key!(users, :ann).cascade
+      [{:owns, [{:ann, :sword}]}]
+
+  """
+  @spec create_table(store(), Table.name(), Table.type(), keyword()) :: result(Table.t())
+  def create_table(store, name, type, options \\ []) do
+    options = Op.validate_create!(options)
+    op = Op.create_table(name, type, options)
+
+    with {:ok, _created} <- Client.request(store, op, options[:timeout]) do
+      {:ok, handle(store, name, type)}
+    end
+  end
+
+  @doc "`create_table/4` that returns the handle or raises the error."
+  @spec create_table!(store(), Table.name(), Table.type(), keyword()) :: Table.t()
+  def create_table!(store, name, type, options \\ []) do
+    unwrap!(create_table(store, name, type, options))
+  end
+
+  @doc """
+  Returns the handle of an existing table. Errors: `:no_table`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> {:ok, owns} = Rhizome.table(store, :owns)
+      iex> owns.type
+      :one_to_many
+
+  """
+  @spec table(store(), Table.name(), keyword()) :: result(Table.t())
+  def table(store, name, options \\ []) do
+    with {:ok, %{type: type}} <- request(store, {:table_info, name}, options) do
+      {:ok, handle(store, name, type)}
+    end
+  end
+
+  @doc "`table/3` that returns the handle or raises the error."
+  @spec table!(store(), Table.name(), keyword()) :: Table.t()
+  def table!(store, name, options \\ []), do: unwrap!(table(store, name, options))
+
+  @doc """
+  Makes a handle without asking the store, for a table that is known to have
+  this type, is created elsewhere, or will be created by the same batch.
+
+      iex> Rhizome.handle(MyStore, :owns, :one_to_many)
+      #Rhizome.Table<:owns (one_to_many), MyStore>
+
+  """
+  @spec handle(store(), Table.name(), Table.type()) :: Table.t()
+  def handle(store, name, type) do
+    %Table{store: store, name: name, type: Table.check_type!(type)}
+  end
+
+  @doc """
+  The handles of all tables, sorted by name.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.create_table!(store, :items, :pom)
+      iex> for table <- Rhizome.tables(store), do: table.name
+      [:items, :owns]
+
+  """
+  @spec tables(store(), keyword()) :: [Table.t()]
+  def tables(store, options \\ []) do
+    for {name, type} <- ask!(store, {:tables}, options), do: handle(store, name, type)
+  end
+
+  @doc """
+  Facts about a table: `:name`, `:type`, `:count` of its elements, `:fwd_keys`
+  and `:bwd_keys` (distinct ones), `:bytes`, `:references` and, of a pom, `:next_id`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.table_info(owns).count
+      0
+
+  """
+  @spec table_info(Table.t(), keyword()) :: map()
+  def table_info(%Table{store: store, name: name}, options \\ []) do
+    ask!(store, {:table_info, name}, options)
+  end
+
+  @doc """
+  Deletes all elements of a table, in one step. They are counted and not listed;
+  those deleted from tables that refer to this one are in the change's cascade.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5])
+      iex> Rhizome.clear!(primes).count
+      3
+
+  """
+  @spec clear(Table.t(), keyword()) :: result(Change.t())
+  def clear(table, options \\ []), do: mutate(Op.clear(table), table, options)
+
+  @doc "`clear/2` that returns the change or raises the error."
+  @spec clear!(Table.t(), keyword()) :: Change.t()
+  def clear!(table, options \\ []), do: unwrap!(clear(table, options))
+
+  @doc """
+  Drops a table. Errors: `:no_table`; `:restricted` while another refers to it.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.drop_table(primes)
+      :ok
+
+  """
+  @spec drop_table(Table.t(), keyword()) :: :ok | {:error, Error.t()}
+  def drop_table(table, options \\ []) do
+    with {:ok, :dropped} <- request(table.store, Op.drop(table), options), do: :ok
+  end
+
+  @doc "`drop_table/2` that returns `:ok` or raises the error."
+  @spec drop_table!(Table.t(), keyword()) :: :ok
+  def drop_table!(table, options \\ []) do
+    with {:error, error} <- drop_table(table, options), do: raise(error)
+  end
+
+  ## Views
+
+  @doc """
+  The fwd side of a table, as a view.
+
+      iex> owns = Rhizome.handle(MyStore, :owns, :one_to_many)
+      iex> Rhizome.fwd(owns)
+      #Rhizome.View<the fwd side of :owns (one_to_many), MyStore>
+
+  """
+  @spec fwd(Table.t()) :: View.t()
+  def fwd(table), do: View.side!(table, :fwd)
+
+  @doc """
+  The bwd side of a table that has two sides, as a view.
+
+      iex> owns = Rhizome.handle(MyStore, :owns, :one_to_many)
+      iex> Rhizome.bwd(owns)
+      #Rhizome.View<the bwd side of :owns (one_to_many), MyStore>
+
+  """
+  @spec bwd(Table.t()) :: View.t()
+  def bwd(table), do: View.side!(table, :bwd)
+
+  @doc """
+  The partners of `key` on the fwd side: a *held set*, whether or not there are any.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> hers = Rhizome.fwd(owns, :ann)
+      iex> Rhizome.insert_all!(hers, [:sword, :bow])
+      iex> Rhizome.to_list(hers)
+      [:bow, :sword]
+      iex> Rhizome.to_list(owns)
+      [{:ann, :bow}, {:ann, :sword}]
+
+  """
+  @spec fwd(Table.t(), key :: term()) :: View.t()
+  def fwd(table, key), do: View.held!(table, :fwd, key)
+
+  @doc """
+  The partners of `key` on the bwd side: a *held set*, whether or not there are any.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> tags = Rhizome.create_table!(store, :tags, :many_to_many)
+      iex> Rhizome.insert_all!(tags, [{:post1, "elixir"}, {:post2, "elixir"}])
+      iex> Enum.to_list(Rhizome.bwd(tags, "elixir"))
+      [:post1, :post2]
+
+  """
+  @spec bwd(Table.t(), key :: term()) :: View.t()
+  def bwd(table, key), do: View.held!(table, :bwd, key)
+
+  ## Mutations
+
+  @doc """
+  Inserts an element into a view and returns a `Rhizome.Change`: the outcome
+  `:inserted`, or `:exists` if it was there already, and what it evicted.
+
+  An element is what the view shows: a key of a set, `{key, value}` of a
+  `:to_one`, `{key, partner}` of a side, a partner of a held set. Rows of a pom
+  are inserted by `insert_row/3`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> {:ok, _change} = Rhizome.insert(owns, {:ann, :sword})
+      iex> {:ok, change} = Rhizome.insert(Rhizome.fwd(owns, :bob), :sword)
+      iex> change
+      %Rhizome.Change{outcome: :inserted, count: 1, evicted: [{:ann, :sword}], cascade: []}
+
+  Errors: `:no_table`, `:too_big`, `:memory_limit`, `:missing_reference`, `:restricted`.
+  """
+  @spec insert(view(), element(), keyword()) :: result(Change.t())
+  def insert(view, element, options \\ []) do
+    view = View.of(view)
+    mutate(Op.insert(view, element), view, options)
+  end
+
+  @doc "`insert/3` that returns the change or raises the error."
+  @spec insert!(view(), element(), keyword()) :: Change.t()
+  def insert!(view, element, options \\ []), do: unwrap!(insert(view, element, options))
+
+  @doc """
+  Inserts the element `{key, partner}`, or `{key, value}`: `insert/3` in the words of `Map`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> Rhizome.put!(names, 1, "Ann")
+      iex> Rhizome.put!(names, 1, "Anne").evicted
+      [{1, "Ann"}]
+
+  """
+  @spec put(view(), key :: term(), partner :: term(), keyword()) :: result(Change.t())
+  def put(view, key, partner, options \\ []) do
+    view = View.check_whole!(View.of(view), "put")
+    mutate(Op.insert(view, {key, partner}), view, options)
+  end
+
+  @doc "`put/4` that returns the change or raises the error."
+  @spec put!(view(), key :: term(), partner :: term(), keyword()) :: Change.t()
+  def put!(view, key, partner, options \\ []), do: unwrap!(put(view, key, partner, options))
+
+  @doc """
+  Inserts all elements or, on an error, none, in one request.
+
+  The outcome is how many were inserted. For a long list, `Enum.into/2` sends
+  1,000 at a time.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> {:ok, change} = Rhizome.insert_all(primes, [2, 3, 3])
+      iex> change.outcome
+      2
+
+  """
+  @spec insert_all(view(), Enumerable.t(), keyword()) :: result(Change.t())
+  def insert_all(view, elements, options \\ []) do
+    view = View.of(view)
+    mutate(Op.insert_all(view, elements), view, options)
+  end
+
+  @doc "`insert_all/3` that returns the change or raises the error."
+  @spec insert_all!(view(), Enumerable.t(), keyword()) :: Change.t()
+  def insert_all!(view, elements, options \\ []), do: unwrap!(insert_all(view, elements, options))
+
+  @doc """
+  Deletes an element. The outcome is `:deleted`, or `:absent` if it was not there.
+
+  `{key, value}` of a `:to_one` or a pom is deleted only if the value is this one.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.put!(owns, :ann, :sword)
+      iex> Rhizome.delete!(owns, {:bob, :sword}).outcome
+      :absent
+      iex> Rhizome.delete!(Rhizome.bwd(owns), {:sword, :ann}).outcome
+      :deleted
+
+  """
+  @spec delete(view(), element(), keyword()) :: result(Change.t())
+  def delete(view, element, options \\ []) do
+    view = View.of(view)
+    mutate(Op.delete(view, element), view, options)
+  end
+
+  @doc "`delete/3` that returns the change or raises the error."
+  @spec delete!(view(), element(), keyword()) :: Change.t()
+  def delete!(view, element, options \\ []), do: unwrap!(delete(view, element, options))
+
+  @doc """
+  Deletes all of these elements that are there, in one request. The outcome is how many were.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5])
+      iex> Rhizome.delete_all!(primes, [3, 4, 5]).outcome
+      2
+
+  """
+  @spec delete_all(view(), Enumerable.t(), keyword()) :: result(Change.t())
+  def delete_all(view, elements, options \\ []) do
+    view = View.of(view)
+    mutate(Op.delete_all(view, elements), view, options)
+  end
+
+  @doc "`delete_all/3` that returns the change or raises the error."
+  @spec delete_all!(view(), Enumerable.t(), keyword()) :: Change.t()
+  def delete_all!(view, elements, options \\ []), do: unwrap!(delete_all(view, elements, options))
+
+  @doc """
+  Deletes all pairs of a key. The outcome is how many there were.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_all!(owns, [{:ann, :sword}, {:ann, :bow}])
+      iex> Rhizome.delete_key!(owns, :ann).evicted
+      [{:ann, :bow}, {:ann, :sword}]
+
+  """
+  @spec delete_key(view(), key :: term(), keyword()) :: result(Change.t())
+  def delete_key(view, key, options \\ []) do
+    view = View.of(view)
+    mutate(Op.delete_key(view, key), view, options)
+  end
+
+  @doc "`delete_key/3` that returns the change or raises the error."
+  @spec delete_key!(view(), key :: term(), keyword()) :: Change.t()
+  def delete_key!(view, key, options \\ []), do: unwrap!(delete_key(view, key, options))
+
+  @doc """
+  Inserts a row into a pom and returns its id.
+
+  Ids count up from 1 and are never given out again.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> items = Rhizome.create_table!(store, :items, :pom)
+      iex> Rhizome.insert_row(items, %{name: "sword"})
+      {:ok, 1}
+      iex> Rhizome.get(items, 1)
+      %{name: "sword"}
+
+  """
+  @spec insert_row(view(), value :: term(), keyword()) :: result(pos_integer())
+  def insert_row(table, value, options \\ []) do
+    view = View.of(table)
+    mutate(Op.insert_row(view, value), view, options)
+  end
+
+  @doc "`insert_row/3` that returns the id or raises the error."
+  @spec insert_row!(view(), value :: term(), keyword()) :: pos_integer()
+  def insert_row!(table, value, options \\ []), do: unwrap!(insert_row(table, value, options))
+
+  @doc """
+  Inserts rows into a pom, in one request, and returns their ids.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> items = Rhizome.create_table!(store, :items, :pom)
+      iex> Rhizome.insert_rows(items, ["sword", "bow"])
+      {:ok, [1, 2]}
+
+  """
+  @spec insert_rows(view(), Enumerable.t(), keyword()) :: result([pos_integer()])
+  def insert_rows(table, values, options \\ []) do
+    view = View.of(table)
+    mutate(Op.insert_rows(view, values), view, options)
+  end
+
+  @doc "`insert_rows/3` that returns the ids or raises the error."
+  @spec insert_rows!(view(), Enumerable.t(), keyword()) :: [pos_integer()]
+  def insert_rows!(table, values, options \\ []), do: unwrap!(insert_rows(table, values, options))
+
+  @doc """
+  Replaces the value of a row of a pom. Errors: `:not_found`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> items = Rhizome.create_table!(store, :items, :pom)
+      iex> id = Rhizome.insert_row!(items, "sword")
+      iex> Rhizome.update_row!(items, id, "two-handed sword").evicted
+      [{1, "sword"}]
+
+  """
+  @spec update_row(view(), id :: pos_integer(), value :: term(), keyword()) :: result(Change.t())
+  def update_row(table, id, value, options \\ []) do
+    view = View.of(table)
+    mutate(Op.update_row(view, id, value), view, options)
+  end
+
+  @doc "`update_row/4` that returns the change or raises the error."
+  @spec update_row!(view(), id :: pos_integer(), value :: term(), keyword()) :: Change.t()
+  def update_row!(table, id, value, options \\ []) do
+    unwrap!(update_row(table, id, value, options))
+  end
+
+  @doc """
+  Carries out a `Rhizome.Batch`: all of its mutations or none.
+
+  Returns their results in order. An error is that of the first mutation that
+  failed, with its 0-based `:index` in `:details`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> items = Rhizome.create_table!(store, :items, :pom)
+      iex> batch =
+      ...>   Rhizome.Batch.new()
+      ...>   |> Rhizome.Batch.insert_row(items, "sword")
+      ...>   |> Rhizome.Batch.update_row(items, 99, "axe")
+      iex> {:error, error} = Rhizome.run(store, batch)
+      iex> {error.code, error.details.index}
+      {:not_found, 1}
+      iex> Rhizome.count(items)
+      0
+
+  """
+  @spec run(store(), Batch.t(), keyword()) :: result([Change.t() | term()])
+  def run(store, batch, options \\ []) do
+    Batch.check_store!(batch, store)
+
+    case Batch.ops(batch) do
+      [] ->
+        {:ok, []}
+
+      ops ->
+        with {:ok, results} <- request(store, {:batch, ops}, options) do
+          {:ok, Enum.zip_with(ops, results, &Op.result/2)}
+        end
+    end
+  end
+
+  @doc "`run/3` that returns the results or raises the error."
+  @spec run!(store(), Batch.t(), keyword()) :: [Change.t() | term()]
+  def run!(store, batch, options \\ []), do: unwrap!(run(store, batch, options))
+
+  ## Reading by key
+
+  @doc """
+  The value or the one partner of `key`, or `default`.
+
+  For a side on which a key has at most one partner. Where it may have many,
+  `fwd/2` and `bwd/2` are the set of them, and this raises `ArgumentError`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.put!(owns, :ann, :sword)
+      iex> Rhizome.get(Rhizome.bwd(owns), :sword)
+      :ann
+      iex> Rhizome.get(Rhizome.bwd(owns), :axe, :nobody)
+      :nobody
+
+  """
+  @spec get(view(), key :: term(), default, keyword()) :: term() | default when default: term()
+  def get(view, key, default \\ nil, options \\ []) do
+    view = View.check_to_one!(View.of(view), "get")
+
+    case ask!(view.store, {:get, view.table, view.side, key}, options) do
+      {:value, value} -> value
+      :none -> default
+    end
+  end
+
+  @doc """
+  The value or the one partner of `key`, as `{:ok, value}`. Errors: `:not_found`.
+
+  For the same sides as `get/4`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> Rhizome.put!(names, 1, "Ann")
+      iex> Rhizome.fetch(names, 1)
+      {:ok, "Ann"}
+      iex> {:error, error} = Rhizome.fetch(names, 2)
+      iex> error.code
+      :not_found
+
+  """
+  @spec fetch(view(), key :: term(), keyword()) :: result(term())
+  def fetch(view, key, options \\ []) do
+    view = View.check_to_one!(View.of(view), "fetch")
+
+    case request(view.store, {:get, view.table, view.side, key}, options) do
+      {:ok, {:value, value}} -> {:ok, value}
+      {:ok, :none} -> {:error, no_such_key(view, key)}
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  @doc "`fetch/3` that returns the value or raises the error."
+  @spec fetch!(view(), key :: term(), keyword()) :: term()
+  def fetch!(view, key, options \\ []), do: unwrap!(fetch(view, key, options))
+
+  @doc """
+  Whether `element` is in a view.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.put!(owns, :ann, :sword)
+      iex> Rhizome.member?(Rhizome.fwd(owns, :ann), :sword)
+      true
+      iex> {:sword, :ann} in Rhizome.bwd(owns)
+      true
+
+  """
+  @spec member?(view(), element(), keyword()) :: boolean()
+  def member?(view, element, options \\ []) do
+    view = View.of(view)
+    element = View.check_element!(view, element)
+    ask!(view.store, {:member, view.table, View.wire(view), element}, options)
+  end
+
+  @doc """
+  Whether `key` has a pair, a value or a row on a side. A key of a set is its element.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.has_key?(owns, :ann)
+      false
+
+  """
+  @spec has_key?(view(), key :: term(), keyword()) :: boolean()
+  def has_key?(view, key, options \\ []) do
+    view = View.check_whole!(View.of(view), "has_key?")
+    ask!(view.store, {:has_key, view.table, view.side, key}, options)
+  end
+
+  ## Counting and positions
+
+  @doc """
+  The number of elements in a view or, with options, in a range of it.
+
+  It takes one request and O(log n), as all of `rank/3`, `position/3`, `at/4`
+  and `slice/2` do: nothing is walked.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> scores = Rhizome.create_table!(store, :scores, :to_many)
+      iex> Rhizome.insert_all!(scores, [{10, :ann}, {20, :bob}, {20, :cid}, {30, :dee}])
+      iex> Rhizome.count(scores)
+      4
+      iex> Rhizome.count(scores, from: 20)
+      3
+      iex> Rhizome.count(Rhizome.fwd(scores, 20))
+      2
+
+  ## Options
+
+  #{Options.docs(:count)}
+  """
+  @spec count(view(), keyword()) :: non_neg_integer()
+  def count(view, options \\ []) do
+    view = View.of(view)
+    options = Options.validate!(options, :count)
+    op = {:count, view.table, View.wire(view), Scan.from(view, options), Scan.to(options)}
+    unwrap!(Client.request(view.store, op, options[:timeout]))
+  end
+
+  @doc """
+  The number of distinct keys on a side.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_all!(owns, [{:ann, :sword}, {:ann, :bow}])
+      iex> {Rhizome.key_count(owns), Rhizome.key_count(Rhizome.bwd(owns))}
+      {1, 2}
+
+  """
+  @spec key_count(view(), keyword()) :: non_neg_integer()
+  def key_count(view, options \\ []) do
+    view = View.check_whole!(View.of(view), "key_count")
+    ask!(view.store, {:key_count, view.table, view.side}, options)
+  end
+
+  @doc """
+  How many elements lie before `element`, whether or not it is there.
+
+  Of a pom or a `:to_one`, give the key alone.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {Rhizome.rank(primes, 5), Rhizome.rank(primes, 6)}
+      {2, 3}
+
+  """
+  @spec rank(view(), element(), keyword()) :: non_neg_integer()
+  def rank(view, element, options \\ []) do
+    {rank, _member?} = ask_rank!(view, element, options)
+    rank
+  end
+
+  @doc """
+  The position of `element`, counted from 0, or `nil` if it is not there.
+
+  Of a pom or a `:to_one`, give the key alone.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {Rhizome.position(primes, 5), Rhizome.position(primes, 6)}
+      {2, nil}
+
+  """
+  @spec position(view(), element(), keyword()) :: non_neg_integer() | nil
+  def position(view, element, options \\ []) do
+    {rank, member?} = ask_rank!(view, element, options)
+    if member?, do: rank
+  end
+
+  @doc """
+  The element at `position`, counted from 0 or, if negative, from the end; or `default`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {Rhizome.at(primes, 1), Rhizome.at(primes, -1), Rhizome.at(primes, 9)}
+      {3, 7, nil}
+
+  """
+  @spec at(view(), integer(), default, keyword()) :: element() | default when default: term()
+  def at(view, position, default \\ nil, options \\ []) do
+    one(view, default, [position: position], options)
+  end
+
+  @doc """
+  The elements at a range of positions, as `Enum.slice/2` counts them.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7, 11])
+      iex> Rhizome.slice(primes, 1..3)
+      [3, 5, 7]
+      iex> Rhizome.slice(primes, -2..-1)
+      [7, 11]
+
+  """
+  @spec slice(view(), Range.t()) :: [element()]
+  def slice(view, %Range{} = range) do
+    if range.first >= 0 and range.last >= range.first and range.step == 1 do
+      slice(view, range.first, range.last - range.first + 1)
+    else
+      Enum.slice(View.of(view), range)
+    end
+  end
+
+  @doc """
+  At most `amount` elements from a position on: a page from the middle, in one request.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7, 11])
+      iex> Rhizome.slice(primes, 2, 2)
+      [5, 7]
+
+  """
+  @spec slice(view(), integer(), non_neg_integer(), keyword()) :: [element()]
+  def slice(view, position, amount, options \\ []) do
+    to_list(view, [position: position, limit: amount, page_size: max(amount, 1)] ++ options)
+  end
+
+  ## Reading in order
+
+  @doc """
+  The first element of a view, or `default`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.first(primes, :none)
+      :none
+      iex> Rhizome.insert_all!(primes, [5, 3, 2])
+      iex> Rhizome.first(primes)
+      2
+
+  """
+  @spec first(view(), default, keyword()) :: element() | default when default: term()
+  def first(view, default \\ nil, options \\ []), do: one(view, default, [], options)
+
+  @doc "The last element of a view, or `default`."
+  @spec last(view(), default, keyword()) :: element() | default when default: term()
+  def last(view, default \\ nil, options \\ []), do: one(view, default, [reverse: true], options)
+
+  @doc """
+  The element that follows `element`, whether or not that is there; or `default`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {Rhizome.next(primes, 3), Rhizome.next(primes, 4), Rhizome.next(primes, 7)}
+      {5, 5, nil}
+
+  """
+  @spec next(view(), element(), default, keyword()) :: element() | default when default: term()
+  def next(view, element, default \\ nil, options \\ []) do
+    one(view, default, [after: element], options)
+  end
+
+  @doc "The element before `element`, whether or not that is there; or `default`."
+  @spec prev(view(), element(), default, keyword()) :: element() | default when default: term()
+  def prev(view, element, default \\ nil, options \\ []) do
+    one(view, default, [after: element, reverse: true], options)
+  end
+
+  @doc """
+  The elements of a view or of a range of it, in order, as a list.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> scores = Rhizome.create_table!(store, :scores, :to_many)
+      iex> Rhizome.insert_all!(scores, [{10, :ann}, {20, :bob}, {20, :cid}, {30, :dee}])
+      iex> Rhizome.to_list(scores, from: 20, limit: 2)
+      [{20, :bob}, {20, :cid}]
+      iex> Rhizome.to_list(scores, after: {20, :bob}, before: 30)
+      [{20, :cid}]
+      iex> Rhizome.to_list(scores, reverse: true, beyond: 30)
+      [{20, :cid}, {20, :bob}, {10, :ann}]
+
+  A range starts where the walk starts: with `reverse: true`, `:from` is its
+  upper end. At most one of `:from`, `:beyond`, `:after` and `:position` says
+  where, and one of `:to` and `:before` where it ends.
+
+  ## Options
+
+  #{Options.docs(:walk)}
+  """
+  @spec to_list(view(), keyword()) :: [element()]
+  def to_list(view, options \\ []) do
+    view |> Scan.new(Options.validate!(options, :walk)) |> Scan.to_list()
+  end
+
+  @doc """
+  The distinct keys of a side, in order. Takes the options of `to_list/2`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_all!(owns, [{:ann, :sword}, {:ann, :bow}, {:bob, :axe}])
+      iex> Rhizome.keys(owns)
+      [:ann, :bob]
+
+  """
+  @spec keys(view(), keyword()) :: [term()]
+  def keys(view, options \\ []), do: list(view, :keys, options)
+
+  @doc """
+  The partner or value of each element of a side, in the order of the elements.
+  Takes the options of `to_list/2`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_all!(owns, [{:ann, :sword}, {:ann, :bow}, {:bob, :axe}])
+      iex> Rhizome.values(owns)
+      [:bow, :sword, :axe]
+
+  """
+  @spec values(view(), keyword()) :: [term()]
+  def values(view, options \\ []), do: list(view, :values, options)
+
+  @doc """
+  One page of a view and a cursor for the next; see `Rhizome.Page`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {:ok, page} = Rhizome.page(primes, limit: 3)
+      iex> page.items
+      [2, 3, 5]
+      iex> Rhizome.page!(primes, limit: 3, cursor: page.next)
+      %Rhizome.Page{items: [7], next: nil}
+
+  The other options have to be the same for each page. A page of large items
+  may hold fewer than `:limit` while there are more.
+
+  ## Options
+
+  #{Options.docs(:page)}
+  """
+  @spec page(view(), keyword()) :: result(Page.t())
+  def page(view, options \\ []) do
+    options = Options.validate!(options, :page)
+    view |> Scan.new(options) |> Scan.page(options.cursor)
+  end
+
+  @doc "`page/2` that returns the page or raises the error."
+  @spec page!(view(), keyword()) :: Page.t()
+  def page!(view, options \\ []), do: unwrap!(page(view, options))
+
+  @doc """
+  A lazy stream of a view or of a range of it, asked for page by page.
+
+  It is live: what lies ahead is seen as it is when its page is asked for,
+  nothing is seen twice, and deleting what was just returned skips nothing. It
+  holds nothing in the daemon and may be left at any point.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> primes |> Rhizome.stream(reverse: true) |> Enum.take(2)
+      [7, 5]
+
+  ## Options
+
+  #{Options.docs(:stream)}
+  """
+  @spec stream(view(), keyword()) :: Enumerable.t()
+  def stream(view, options \\ []) do
+    view |> Scan.new(Options.validate!(options, :stream)) |> Scan.stream()
+  end
+
+  ## Helpers
+
+  defp list(view, what, options) do
+    view
+    |> Scan.new(Map.put(Options.validate!(options, :walk), :what, what))
+    |> Scan.to_list()
+  end
+
+  defp one(view, default, walk, options) do
+    options = Options.validate!(walk ++ [limit: 1] ++ options, :walk)
+
+    case view |> Scan.new(options) |> Scan.to_list() do
+      [element] -> element
+      [] -> default
+    end
+  end
+
+  defp ask_rank!(view, element, options) do
+    view = View.of(view)
+    if View.element_kind(view) != :row, do: View.check_element!(view, element)
+    ask!(view.store, {:rank, view.table, View.wire(view), element}, options)
+  end
+
+  defp mutate(op, %{store: store}, options) do
+    with {:ok, result} <- request(store, op, options), do: {:ok, Op.result(op, result)}
+  end
+
+  defp ask!(store, op, options), do: unwrap!(request(store, op, options))
+
+  defp request(store, op, options), do: Client.request(store, op, timeout(options))
+
+  # Calls without options are the common ones and pay nothing for them.
+  defp timeout([]), do: nil
+  defp timeout(options), do: Options.validate!(options, :call)[:timeout]
+
+  defp unwrap!({:ok, result}), do: result
+  defp unwrap!({:error, error}), do: raise(error)
+
+  defp no_such_key(view, key) do
+    message = "#{View.describe(view)} has no such key"
+    Error.new(:not_found, message, %{table: view.table, key: key})
+  end
+end

@@ -1,0 +1,112 @@
+defmodule Rhizome.Error do
+  # The daemon's part of this list is STATUS_LIST in port_src/core/status.h,
+  # in its order; a test compares the two.
+  @daemon_codes [
+    bad_term: "the bytes are no valid external term",
+    too_deep: "the term is nested too deeply",
+    too_big: "a key, a value or a reply is larger than its limit",
+    bad_request: "a request must be {Id, Op} with an integer Id and a tuple Op",
+    unknown_command: "no command has this name",
+    wrong_arity: "the command takes another number of arguments",
+    bad_argument: "an argument has the wrong type or value",
+    no_table: "no table has this name; create it first",
+    table_exists: "a table of this name exists already",
+    wrong_table_type: "the table's type has no such command, side or set of one key",
+    not_found: "no row has this id",
+    missing_reference: "a side must exist in the table that it refers to; insert it there",
+    restricted: "other tables still refer to this; delete their pairs first",
+    memory_limit: "the store's memory limit is reached; delete something or raise it",
+    no_memory: "the operating system gave no memory",
+    exhausted: "the table has given out all of its ids"
+  ]
+
+  @client_codes [
+    overloaded: "too many requests are in flight; the request was not sent",
+    timeout: "no answer came in time; whether the request was carried out is unknown",
+    daemon_down: "the daemon died before it answered",
+    stopped: "the store is not running: not started, stopped, or about to be restarted",
+    start_failed: "the daemon did not start"
+  ]
+
+  @moduledoc """
+  What went wrong: a `:code` to match on, a `:message` to read, and `:details`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> {:error, error} = Rhizome.table(store, :nowhere)
+      iex> error.code
+      :no_table
+
+  Functions that answer with tuples return it in `{:error, error}`; all others
+  raise it. `:details` is a map with what applies of
+
+    * `:table` and `:key` - the ones at fault
+    * `:argument`, `:position`, `:index` - which argument of a command (from 1),
+      which element of a list and which mutation of a batch (from 0)
+    * `:limit` - the limit that was hit
+    * `:outcome` - of the codes of the client: `:not_sent` when the daemon
+      cannot have seen the request, `:unknown` when it may have carried it out
+    * `:reason` - why a daemon did not start
+
+  Expect other codes and details from newer daemons, and do not act upon the
+  text of a message.
+
+  ## Codes of the daemon
+
+  A failed command has changed nothing.
+
+  #{Enum.map_join(@daemon_codes, "\n", fn {code, text} -> "  * `#{inspect(code)}` - #{text}" end)}
+
+  ## Codes of the client
+
+  #{Enum.map_join(@client_codes, "\n", fn {code, text} -> "  * `#{inspect(code)}` - #{text}" end)}
+  """
+
+  @codes Keyword.keys(@daemon_codes) ++ Keyword.keys(@client_codes)
+
+  defexception [:code, :message, details: %{}]
+
+  @typedoc "One of `codes/0`."
+  @type code :: atom()
+  @type t :: %__MODULE__{code: code(), message: String.t(), details: map()}
+
+  @doc """
+  Every code that an error can have, the daemon's and the client's.
+
+      iex> :memory_limit in Rhizome.Error.codes()
+      true
+
+  """
+  @spec codes() :: [code()]
+  def codes, do: @codes
+
+  @doc false
+  def daemon_codes, do: @daemon_codes
+
+  @doc false
+  def client_codes, do: @client_codes
+
+  # The general sentence of a code, unless a more precise one is at hand.
+  @doc false
+  @spec new(code(), String.t() | nil, map()) :: t()
+  def new(code, message \\ nil, details \\ %{}) do
+    %__MODULE__{code: code, message: message || text(code), details: details}
+  end
+
+  for {code, text} <- @daemon_codes ++ @client_codes do
+    defp text(unquote(code)), do: unquote(text)
+  end
+
+  defp text(code), do: "the daemon answered #{inspect(code)}"
+
+  @impl true
+  def message(%__MODULE__{code: code, message: message, details: details}) do
+    "#{code}: #{message}" <> where(details)
+  end
+
+  defp where(details) do
+    case for {name, value} <- details, name in [:table, :index], do: "#{name} #{inspect(value)}" do
+      [] -> ""
+      places -> " (" <> Enum.join(places, ", ") <> ")"
+    end
+  end
+end

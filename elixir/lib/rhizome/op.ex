@@ -1,0 +1,93 @@
+defmodule Rhizome.Op do
+  @moduledoc false
+  # The mutations as they travel, and what their results become. Calls and
+  # batches are made of the same ops and check their arguments the same way.
+
+  alias Rhizome.{Change, Options, Table, View}
+
+  @spec insert(View.t(), term()) :: tuple()
+  def insert(view, element), do: {:insert, view.table, wire!(view), one!(view, element)}
+
+  def insert_all(view, elements), do: {:insert_all, view.table, wire!(view), all!(view, elements)}
+
+  def delete(view, element) do
+    {:delete, view.table, View.wire(view), View.check_element!(view, element)}
+  end
+
+  def delete_all(view, elements) do
+    {:delete_all, view.table, View.wire(view), Enum.map(elements, &View.check_element!(view, &1))}
+  end
+
+  def delete_key(view, key) do
+    View.check_whole!(view, "delete_key")
+    {:delete_key, view.table, view.side, key}
+  end
+
+  def insert_row(view, value) do
+    View.check_type!(view, [:pom], "insert_row")
+    {:insert_row, view.table, value}
+  end
+
+  def insert_rows(view, values) do
+    View.check_type!(view, [:pom], "insert_rows")
+    {:insert_rows, view.table, Enum.to_list(values)}
+  end
+
+  def update_row(view, id, value) do
+    View.check_type!(view, [:pom], "update_row")
+    {:update_row, view.table, id, value}
+  end
+
+  def clear(%Table{name: name}), do: {:clear_table, name}
+  def clear(other), do: not_a_table!(other)
+
+  def drop(%Table{name: name}), do: {:drop_table, name}
+  def drop(other), do: not_a_table!(other)
+
+  # `options` are validated by the schema :create_table.
+  def create_table(name, type, options) do
+    Table.check_type!(type)
+
+    references =
+      for side <- [:fwd, :bwd], {table, on_delete} <- List.wrap(options[side]), into: %{} do
+        {side, {table_name(table), on_delete}}
+      end
+
+    wire_options =
+      if options.if_exists == :error,
+        do: Map.put(references, :if_exists, :error),
+        else: references
+
+    {:create_table, name, type, wire_options}
+  end
+
+  # A result as the user sees it.
+  @spec result(tuple(), term()) :: term()
+  def result(op, {outcome, _evicted, _cascade} = mutation)
+      when elem(op, 0) not in [:insert_row, :insert_rows] and
+             (is_atom(outcome) or is_integer(outcome)) do
+    Change.new(mutation)
+  end
+
+  def result(_op, {id_or_ids, _evicted, _cascade}), do: id_or_ids
+  def result(_op, result), do: result
+
+  @doc false
+  def validate_create!(options), do: Options.validate!(options, :create_table)
+
+  defp wire!(%View{type: :pom}) do
+    raise ArgumentError, "a pom gives out its ids itself; use insert_row or insert_rows"
+  end
+
+  defp wire!(view), do: View.wire(view)
+
+  defp one!(view, element), do: View.check_element!(view, element)
+  defp all!(view, elements), do: Enum.map(elements, &View.check_element!(view, &1))
+
+  defp table_name(%Table{name: name}), do: name
+  defp table_name(name), do: name
+
+  defp not_a_table!(other) do
+    raise ArgumentError, "expected a %Rhizome.Table{}, got: #{inspect(other)}"
+  end
+end

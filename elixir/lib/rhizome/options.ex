@@ -1,0 +1,204 @@
+defmodule Rhizome.Options do
+  @moduledoc false
+  # One schema an option list: it validates, fills in defaults and writes the
+  # documentation. A row is
+  #
+  #     name: {type, default, "what it does"}
+  #
+  # with :unset for an option that stays absent unless it is given.
+
+  @kib 1024
+  @mib 1024 * 1024
+
+  @timeout {:timeout, :unset,
+            "How long to wait for an answer, in milliseconds or `:infinity`. Defaults to the " <>
+              "`:timeout` that the store was started with."}
+
+  @start [
+    name:
+      {:name, :unset,
+       "How the store is registered: an atom, `{:global, term}` or `{:via, module, term}`."},
+    executable:
+      {:path, :unset,
+       "The daemon to run. Defaults to the environment variable `RHIZOME_EXECUTABLE`, then " <>
+         "`config :rhizome, :executable`, then the one that was compiled with the library."},
+    memory_limit:
+      {:bytes_or_infinity, :infinity,
+       "Bytes that the tables may take. Beyond it, mutations fail with `:memory_limit` while " <>
+         "reads and deletes go on."},
+    timeout: {:timeout, 5_000, "How long a call waits when it does not say so itself."},
+    start_timeout: {:milliseconds, 5_000, "How long the daemon may take to say hello."},
+    shutdown_timeout:
+      {:milliseconds, 5_000,
+       "The grace period: how long the daemon may take to answer what is in flight and to " <>
+         "exit when the store stops, before it is killed."},
+    max_in_flight:
+      {:positive, 16_384,
+       "Requests that may wait for an answer at a time. The next one fails with `:overloaded`."},
+    max_in_flight_bytes:
+      {:bytes, 64 * @mib,
+       "Bytes of requests that may wait at a time; a single larger one passes alone."},
+    frame_bytes_max:
+      {:bytes, :unset,
+       "The largest request and the largest reply. The daemon's default is 64 MiB."}
+  ]
+
+  @call [timeout: @timeout]
+
+  @create_table [
+    fwd:
+      {:reference, :unset,
+       "`{table, :restrict}` or `{table, :evict}`: each key of the fwd side must be a key of " <>
+         "that table, and what happens when it is deleted there: refuse, or delete its pairs here."},
+    bwd: {:reference, :unset, "The same for the bwd side."},
+    if_exists:
+      {{:in, [:ok, :error]}, :ok,
+       "With `:error`, a table that exists already is an error, even if it is the same."},
+    timeout: @timeout
+  ]
+
+  @from [
+    from: {:any, :unset, "The key to start at, inclusive."},
+    beyond: {:any, :unset, "The key to start beyond: none of its elements belong to the range."},
+    after:
+      {:any, :unset,
+       "The element to start beyond, whether or not it is still there. Other elements of " <>
+         "its key belong to the range."},
+    position:
+      {:integer, :unset,
+       "The position to start at, counted from 0 in ascending order; -1 is the last."}
+  ]
+
+  @to [
+    to: {:any, :unset, "The key to end with, inclusive."},
+    before: {:any, :unset, "The key to end before: none of its elements belong to the range."}
+  ]
+
+  @count @from ++ @to ++ [timeout: @timeout]
+
+  @walk @from ++
+          @to ++
+          [
+            reverse:
+              {:boolean, false,
+               "Walks from the greatest to the smallest. A range still starts at `:from`, which " <>
+                 "then is its upper end."},
+            limit: {:non_negative, :unset, "The most elements to return."},
+            page_size: {:positive, 1_000, "The most elements to ask for in one request."},
+            timeout: @timeout
+          ]
+
+  @stream @walk ++
+            [
+              what:
+                {{:in, [:elements, :keys, :values]}, :elements,
+                 "What to return: elements, each distinct key once, or the partner or value of " <>
+                   "each element."}
+            ]
+
+  @page (@stream |> Keyword.delete(:page_size) |> Keyword.delete(:limit)) ++
+          [
+            limit: {:positive, 100, "The most elements on the page."},
+            cursor:
+              {:any, nil,
+               "The `:next` of the page before this one. `nil` starts at the beginning."}
+          ]
+
+  @schemas %{
+    start: @start,
+    call: @call,
+    create_table: @create_table,
+    count: @count,
+    walk: @walk,
+    stream: @stream,
+    page: @page
+  }
+
+  @type schema :: :start | :call | :create_table | :count | :walk | :stream | :page
+
+  # Returns the options as a map, with defaults; raises ArgumentError.
+  @spec validate!(keyword(), schema()) :: map()
+  def validate!(options, schema_name) do
+    schema = Map.fetch!(@schemas, schema_name)
+
+    unless Keyword.keyword?(options) do
+      raise ArgumentError, "options must be a keyword list, got: #{inspect(options)}"
+    end
+
+    defaults =
+      for {name, {_type, default, _doc}} <- schema, default != :unset, do: {name, default}
+
+    Enum.reduce(options, Map.new(defaults), fn {name, value}, validated ->
+      case schema[name] do
+        {type, _default, _doc} -> Map.put(validated, name, check!(type, name, value))
+        nil -> raise ArgumentError, unknown(name, schema)
+      end
+    end)
+  end
+
+  @doc false
+  # The `## Options` text of a schema.
+  @spec docs(schema()) :: String.t()
+  def docs(schema_name) do
+    Enum.map_join(Map.fetch!(@schemas, schema_name), "\n", fn {name, {type, default, doc}} ->
+      "  * `#{inspect(name)}` - #{doc}" <> default_doc(type, default)
+    end)
+  end
+
+  defp default_doc(_type, default) when default in [:unset, nil], do: ""
+
+  defp default_doc(type, default)
+       when type in [:bytes, :bytes_or_infinity] and is_integer(default),
+       do: " Defaults to #{bytes(default)}."
+
+  defp default_doc(_type, default), do: " Defaults to `#{inspect(default)}`."
+
+  defp bytes(n) when rem(n, @mib) == 0, do: "#{div(n, @mib)} MiB"
+  defp bytes(n) when rem(n, @kib) == 0, do: "#{div(n, @kib)} KiB"
+  defp bytes(n), do: "#{n} bytes"
+
+  defp unknown(name, schema) do
+    "unknown option #{inspect(name)}; the options are #{inspect(Keyword.keys(schema))}"
+  end
+
+  defp check!(type, name, value) do
+    if valid?(type, value) do
+      value
+    else
+      raise ArgumentError,
+            "option #{inspect(name)} must be #{accepts(type)}, got: #{inspect(value)}"
+    end
+  end
+
+  defp valid?(:any, _value), do: true
+  defp valid?(:boolean, value), do: is_boolean(value)
+  defp valid?(:integer, value), do: is_integer(value)
+  defp valid?(:positive, value), do: is_integer(value) and value > 0
+  defp valid?(:non_negative, value), do: is_integer(value) and value >= 0
+  defp valid?(:milliseconds, value), do: is_integer(value) and value >= 0
+  defp valid?(:bytes, value), do: is_integer(value) and value > 0
+  defp valid?(:bytes_or_infinity, :infinity), do: true
+  defp valid?(:bytes_or_infinity, value), do: valid?(:bytes, value)
+  defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value >= 0)
+  defp valid?(:path, value), do: is_binary(value)
+  defp valid?({:in, values}, value), do: value in values
+  defp valid?(:reference, {_table, on_delete}), do: on_delete in [:restrict, :evict]
+  defp valid?(:reference, _value), do: false
+  defp valid?(:name, name) when is_atom(name), do: name not in [nil, true, false]
+  defp valid?(:name, {:global, _term}), do: true
+  defp valid?(:name, {:via, module, _term}), do: is_atom(module)
+  defp valid?(:name, _name), do: false
+
+  defp accepts(:boolean), do: "a boolean"
+  defp accepts(:integer), do: "an integer"
+  defp accepts(:positive), do: "a positive integer"
+  defp accepts(:non_negative), do: "an integer of at least 0"
+  defp accepts(:milliseconds), do: "a number of milliseconds"
+  defp accepts(:bytes), do: "a positive number of bytes"
+  defp accepts(:bytes_or_infinity), do: "a positive number of bytes or :infinity"
+  defp accepts(:timeout), do: "a number of milliseconds or :infinity"
+  defp accepts(:path), do: "a path"
+  defp accepts({:in, values}), do: "one of #{inspect(values)}"
+  defp accepts(:reference), do: "{table, :restrict} or {table, :evict}"
+  defp accepts(:name), do: "an atom, {:global, term} or {:via, module, term}"
+end

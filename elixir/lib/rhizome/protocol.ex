@@ -1,0 +1,96 @@
+defmodule Rhizome.Protocol do
+  @moduledoc false
+  # The wire of port_src/PROTOCOL.md, seen from the client.
+  #
+  # Work is divided so that one large term slows nobody else: the caller turns
+  # its Op into bytes and the answer back into terms; the port's owner only
+  # puts an id in front of the bytes and looks an id up. Both sides of that are
+  # here:
+  #
+  #     caller   encode_op/1                          decode_answer/1
+  #     owner    request/2, frame/2                   decode_frame/1
+
+  alias Rhizome.Error
+
+  @version 1
+
+  # The tags of the external term format that are written by hand.
+  @etf 131
+  @compressed 80
+  @integer 98
+  @small_big 110
+  @small_tuple 104
+  @list 108
+  @nil_tag 106
+
+  # Bytes that a request adds to its Op, at most, and a frame of one to that:
+  # tuple and id; length, version, list header and tail.
+  @request_overhead 13
+  @frame_overhead 11
+
+  # Ids are small integers of the VM and wrap long before they stop being so.
+  @id_max 0x7FF_FFFF_FFFF_FFFF
+
+  @type id :: non_neg_integer()
+
+  def version, do: @version
+
+  # What a request takes in the pipe beyond its Op, at most.
+  def overhead, do: @request_overhead + @frame_overhead
+
+  # An Op without the version byte, to be spliced into a frame.
+  @spec encode_op(tuple()) :: binary()
+  def encode_op(op) do
+    <<@etf, encoded::binary>> = :erlang.term_to_binary(op)
+    encoded
+  end
+
+  @spec next_id(id()) :: id()
+  def next_id(@id_max), do: 0
+  def next_id(id), do: id + 1
+
+  # {Id, Op}
+  @spec request(id(), binary()) :: iolist()
+  def request(id, encoded_op) when id < 0x8000_0000 do
+    [<<@small_tuple, 2, @integer, id::32>> | encoded_op]
+  end
+
+  def request(id, encoded_op) do
+    [<<@small_tuple, 2, @small_big, 8, 0, id::little-64>> | encoded_op]
+  end
+
+  # [{Id, Op}, ...]
+  @spec frame(iolist(), pos_integer()) :: iolist()
+  def frame(requests, count) do
+    [<<@etf, @list, count::32>>, requests, @nil_tag]
+  end
+
+  # The frames come from the daemon that we started, and an event that a newer
+  # one sends may hold atoms that this VM has not: no `[:safe]`. A compressed
+  # term could be of any size once unpacked and is never sent.
+  @spec decode_frame(binary()) :: {:ok, [{id() | atom(), term()}]} | :error
+  def decode_frame(<<@etf, @compressed, _rest::binary>>), do: :error
+
+  def decode_frame(<<@etf, _rest::binary>> = frame) do
+    case :erlang.binary_to_term(frame, [:used]) do
+      {replies, used} when is_list(replies) and used == byte_size(frame) -> {:ok, replies}
+      _other -> :error
+    end
+  rescue
+    ArgumentError -> :error
+  end
+
+  def decode_frame(_frame), do: :error
+
+  # Keys and values were written by this VM or by one that shares the store,
+  # so their atoms may be new here: no `[:safe]`.
+  @spec decode_answer(binary()) ::
+          {:ok, term()} | {:ok, [term()], term()} | {:error, Error.t()}
+  def decode_answer(<<@etf, tag, _rest::binary>> = answer) when tag != @compressed do
+    case :erlang.binary_to_term(answer) do
+      {:ok, _result} = ok -> ok
+      {:ok, items, _next} = page when is_list(items) -> page
+      {:error, {code, message, details}} -> {:error, Error.new(code, message, details)}
+    end
+  end
+end

@@ -1,0 +1,80 @@
+defmodule Rhizome.Reaper do
+  @moduledoc false
+  # Sees to it that a daemon does not outlive its owner.
+  #
+  # Usually there is nothing to do: a daemon whose stdin ends exits by itself.
+  # But one that does not read (stopped by a signal, stuck) never sees the end,
+  # and if bytes wait in its port's queue then the port stays "closing" and the
+  # VM's own shutdown waits for it without a limit. Only killing the daemon ends
+  # that, and it must happen whichever way the owner ended, `:kill` included.
+  #
+  # So each daemon has a reaper, started by the owner right behind the port,
+  # under a supervisor of this application and not of the owner: it survives
+  # the owner and is itself stopped in an orderly way when the VM stops.
+
+  use GenServer, restart: :temporary
+
+  alias Rhizome.OsProcess
+
+  # How long a killed process may take to disappear before we give up on it.
+  @kill_timeout 2_000
+
+  @spec start(pid(), OsProcess.t(), non_neg_integer()) :: {:ok, pid()}
+  def start(owner, os_process, grace) do
+    child =
+      Supervisor.child_spec({__MODULE__, {owner, os_process, grace}}, shutdown: grace + 5_000)
+
+    DynamicSupervisor.start_child(Rhizome.ReaperSupervisor, child)
+  end
+
+  @doc false
+  def start_link(args), do: GenServer.start_link(__MODULE__, args)
+
+  # The owner has closed its port: returns when the daemon is gone, which
+  # takes `grace` milliseconds and a kill at most.
+  @spec reap(pid(), non_neg_integer()) :: :ok
+  def reap(reaper, grace) do
+    GenServer.call(reaper, {:reap, grace}, grace + 2 * @kill_timeout)
+  catch
+    :exit, _reason -> :ok
+  end
+
+  @impl true
+  def init({owner, os_process, grace}) do
+    Process.flag(:trap_exit, true)
+    Process.monitor(owner)
+    {:ok, %{owner: owner, os_process: os_process, grace: grace}}
+  end
+
+  @impl true
+  def handle_call({:reap, grace}, _from, state) do
+    finish(state.os_process, grace)
+    {:stop, :normal, :ok, state}
+  end
+
+  @impl true
+  def handle_info({:DOWN, _monitor, :process, owner, _reason}, %{owner: owner} = state) do
+    Rhizome.Application.delete_timeout(owner)
+    finish(state.os_process, state.grace)
+    {:stop, :normal, state}
+  end
+
+  def handle_info(_message, state), do: {:noreply, state}
+
+  # The VM stops and the owner is in no application's tree, or this one is
+  # stopped beneath it: nobody is left who could.
+  @impl true
+  def terminate(:normal, _state), do: :ok
+
+  def terminate(_reason, state) do
+    Process.exit(state.owner, :shutdown)
+    finish(state.os_process, state.grace)
+  end
+
+  defp finish(os_process, grace) do
+    with :timeout <- OsProcess.await_exit(os_process, grace) do
+      OsProcess.kill(os_process)
+      OsProcess.await_exit(os_process, @kill_timeout)
+    end
+  end
+end

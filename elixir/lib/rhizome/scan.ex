@@ -1,0 +1,159 @@
+defmodule Rhizome.Scan do
+  @moduledoc false
+  # A walk over a range of a view, page by page. It is a value: what is left of
+  # the walk is where it goes on and how many elements are still wanted.
+
+  alias Rhizome.{Client, Page, View}
+
+  defstruct [
+    :view,
+    :what,
+    :direction,
+    :from,
+    :to,
+    :page_size,
+    :timeout,
+    # elements still wanted; :infinity is greater than every number
+    left: :infinity
+  ]
+
+  @start_options [:from, :beyond, :after, :position]
+  @end_options [:to, :before]
+
+  # `options` are validated by one of the schemas :walk, :stream and :page.
+  def new(view, options) do
+    view = View.of(view)
+
+    %__MODULE__{
+      view: view,
+      what: what!(view, Map.get(options, :what, :elements)),
+      direction: if(options[:reverse], do: :desc, else: :asc),
+      from: from(view, options),
+      to: to(options),
+      page_size: Map.get(options, :page_size, 1_000),
+      left: Map.get(options, :limit, :infinity),
+      timeout: options[:timeout]
+    }
+  end
+
+  # Every page until the end, as one list.
+  def to_list(scan), do: to_list(scan, [])
+
+  defp to_list(scan, pages) do
+    case next!(scan) do
+      {items, nil} when pages == [] -> items
+      {items, nil} -> Enum.concat(Enum.reverse([items | pages]))
+      {items, scan} -> to_list(scan, [items | pages])
+    end
+  end
+
+  def stream(scan) do
+    Stream.resource(
+      fn -> scan end,
+      fn
+        nil -> {:halt, nil}
+        scan -> next!(scan)
+      end,
+      fn _scan -> :ok end
+    )
+  end
+
+  # The next items and the walk behind them, nil at its end.
+  def next!(%{left: 0}), do: {[], nil}
+
+  def next!(scan) do
+    case request(scan, min(scan.left, scan.page_size)) do
+      {:ok, items, :done} -> {items, nil}
+      {:ok, items, next} -> {items, advance(scan, items, next)}
+      {:error, error} -> raise error
+    end
+  end
+
+  defp advance(%{left: :infinity} = scan, _items, next), do: %{scan | from: next}
+
+  defp advance(scan, items, next) do
+    case scan.left - length(items) do
+      0 -> nil
+      left -> %{scan | from: next, left: left}
+    end
+  end
+
+  # One page and a cursor. The daemon may end a page before the limit, when
+  # its items are large: that is still a page.
+  def page(scan, nil), do: page(scan)
+  def page(scan, cursor), do: page(%{scan | from: cursor!(cursor)})
+
+  defp page(scan) do
+    case request(scan, scan.left) do
+      {:ok, items, :done} -> {:ok, %Page{items: items, next: nil}}
+      {:ok, items, next} -> {:ok, %Page{items: items, next: next}}
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp cursor!({:after, _element} = cursor), do: cursor
+  defp cursor!({:after_key, _key} = cursor), do: cursor
+
+  defp cursor!(other) do
+    raise ArgumentError,
+          "option :cursor must be the :next of a %Rhizome.Page{}, got: #{inspect(other)}"
+  end
+
+  defp request(%{view: view} = scan, limit) do
+    op =
+      {:scan, view.table, View.wire(view), scan.what, scan.direction, scan.from, scan.to, limit}
+
+    Client.request(view.store, op, scan.timeout)
+  end
+
+  # From and To of the protocol. A key may be any term, nil included, so what
+  # counts is whether an option is there.
+  def from(view, options) do
+    case one_of!(options, @start_options) do
+      nil -> :none
+      {:from, key} -> {:incl, key}
+      {:beyond, key} -> {:excl, key}
+      {:after, element} -> behind(view, View.check_element!(view, element))
+      {:position, position} -> {:pos, position}
+    end
+  end
+
+  # Where a key has one row, the key says where that is.
+  defp behind(view, element) do
+    case View.element_kind(view) do
+      :row -> {:excl, elem(element, 0)}
+      _other -> {:after, element}
+    end
+  end
+
+  def to(options) do
+    case one_of!(options, @end_options) do
+      nil -> :none
+      {:to, key} -> {:incl, key}
+      {:before, key} -> {:excl, key}
+    end
+  end
+
+  defp one_of!(options, names) do
+    case for {name, value} <- options, name in names, do: {name, value} do
+      [] -> nil
+      [one] -> one
+      many -> raise ArgumentError, "options #{inspect(Keyword.keys(many))} exclude each other"
+    end
+  end
+
+  # A set and a held set have elements only: their keys or their values.
+  defp what!(view, what) do
+    case {what, View.element_kind(view)} do
+      {:keys, :key} -> :elements
+      {:values, :partner} -> :elements
+      {:keys, :partner} -> nothing!(view, "keys")
+      {:values, :key} -> nothing!(view, "values")
+      {what, _kind} -> what
+    end
+  end
+
+  defp nothing!(view, what) do
+    raise ArgumentError, "#{View.describe(view)} has elements and no #{what}; use to_list/2"
+  end
+end

@@ -1,0 +1,100 @@
+defmodule Rhizome.Telemetry do
+  @moduledoc """
+  The events of a store, for `:telemetry` where it is part of the system.
+
+  The library does not depend on `:telemetry`; it looks for it when an event
+  would be sent. Durations are in native units.
+
+  | event | measurements | metadata |
+  | --- | --- | --- |
+  | `[:rhizome, :request, :start]` | `system_time`, `monotonic_time` | `store`, `command`, `table` |
+  | `[:rhizome, :request, :stop]` | `duration`, `monotonic_time`, `request_bytes`, `reply_bytes` | the same and `result`: `:ok` or the code of a `Rhizome.Error` |
+  | `[:rhizome, :request, :exception]` | `duration`, `monotonic_time` | the same and `kind`, `reason`, `stacktrace` |
+  | `[:rhizome, :daemon, :up]` | `system_time`, `duration` (of the start) | `store`, `os_pid`, `version` |
+  | `[:rhizome, :daemon, :down]` | `system_time`, `in_flight` (requests left unanswered) | `store`, `os_pid`, `reason` |
+
+  `command` is the word that travels to the daemon, such as `:insert` or `:scan`,
+  and `table` a table's name or `nil`. A listing that takes several pages is
+  several requests.
+
+      iex> Rhizome.Telemetry.events() |> length()
+      5
+
+  """
+
+  @compile {:no_warn_undefined, :telemetry}
+
+  @events [
+    [:rhizome, :request, :start],
+    [:rhizome, :request, :stop],
+    [:rhizome, :request, :exception],
+    [:rhizome, :daemon, :up],
+    [:rhizome, :daemon, :down]
+  ]
+
+  @doc "The names of all events, for `:telemetry.attach_many/4`."
+  @spec events() :: [[atom()]]
+  def events, do: @events
+
+  # Asked at run time: a value compiled in would stay as it was when
+  # :telemetry joins the system later.
+  @doc false
+  @spec enabled?() :: boolean()
+  def enabled?, do: :erlang.function_exported(:telemetry, :execute, 3)
+
+  @doc false
+  @spec execute([atom()], map(), map()) :: :ok
+  def execute(event, measurements, metadata) do
+    if enabled?(), do: :telemetry.execute(event, measurements, metadata), else: :ok
+  end
+
+  # Wraps one request; `fun` returns the answer and its size in bytes.
+  @doc false
+  def request(store, op, request_bytes, fun) do
+    metadata = %{store: store, command: elem(op, 0), table: table(op)}
+    started = System.monotonic_time()
+
+    :telemetry.execute(
+      [:rhizome, :request, :start],
+      %{system_time: System.system_time(), monotonic_time: started},
+      metadata
+    )
+
+    try do
+      fun.()
+    else
+      {answer, reply_bytes} ->
+        now = System.monotonic_time()
+
+        :telemetry.execute(
+          [:rhizome, :request, :stop],
+          %{
+            duration: now - started,
+            monotonic_time: now,
+            request_bytes: request_bytes,
+            reply_bytes: reply_bytes
+          },
+          Map.put(metadata, :result, result(answer))
+        )
+
+        answer
+    catch
+      kind, reason ->
+        now = System.monotonic_time()
+
+        :telemetry.execute(
+          [:rhizome, :request, :exception],
+          %{duration: now - started, monotonic_time: now},
+          Map.merge(metadata, %{kind: kind, reason: reason, stacktrace: __STACKTRACE__})
+        )
+
+        :erlang.raise(kind, reason, __STACKTRACE__)
+    end
+  end
+
+  defp table(op) when elem(op, 0) == :batch or tuple_size(op) == 1, do: nil
+  defp table(op), do: elem(op, 1)
+
+  defp result({:error, error}), do: error.code
+  defp result(_ok), do: :ok
+end

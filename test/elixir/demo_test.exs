@@ -1,0 +1,74 @@
+defmodule Rhizome.DemoTest do
+  # The demo as a user starts it, with a small index of all that is odd in one.
+  use Rhizome.Case, async: true
+
+  alias Rhizome.Executable
+
+  @demo Path.expand("../../elixir/demo", __DIR__)
+
+  @packages """
+  Package: libc6
+  Version: 2.36-9
+  Source: glibc (2.36-9+b1)
+  Maintainer: GNU Libc Maintainers <libc@example.org>
+  Description: GNU C Library
+   Depends: nothing that is in a description
+
+  Package: git
+  Version: 1:2.39
+  Maintainer: Gerrit <gerrit@example.org>
+  Depends: libc6 (>= 2.34),
+   perl:any, editor | vi (>= 2) | emacs [amd64]
+  Pre-Depends: dpkg (>= 1.15.6~)
+
+  Package: vim
+  Version: 9
+  Maintainer: Vim Maintainers <vim@example.org>
+  Depends: libc6 (>= 2.36)
+  Provides: editor, vi (= 9)
+  """
+
+  @moduletag :tmp_dir
+  @moduletag timeout: 120_000
+
+  test "loads a file, answers, survives its daemon and leaves nothing behind", context do
+    path = Path.join(context.tmp_dir, "Packages")
+    File.write!(path, @packages)
+    {output, status} = demo(["--input", path], context)
+    assert status == 0, output
+
+    assert output =~ "3 packages"
+    assert output =~ "2: git, vim"
+    assert output =~ "What does git need, directly and through others?"
+    assert output =~ "6 packages\n"
+    assert output =~ "git of Gerrit <gerrit@example.org>"
+    assert output =~ "was 1; the new one 1"
+    assert output =~ "%{daemon_down: 1000}"
+    assert output =~ "tables []"
+
+    [_, os_pid] = Regex.run(~r/process (\d+), was/, output)
+    refute File.exists?("/proc/#{os_pid}")
+  end
+
+  test "says what is wrong with its arguments", context do
+    assert {output, 66} = demo(["--input", "/no/such/file"], context)
+    assert output =~ "cannot read /no/such/file"
+    assert {_usage, 64} = demo(["--bogus"], context)
+    assert {usage, 0} = demo(["--help"], context)
+    assert usage =~ "--input FILE"
+  end
+
+  # Compiled beside the build under test, with the daemon under test.
+  defp demo(arguments, context) do
+    {:ok, executable} = Executable.find(nil)
+
+    System.cmd(@demo, arguments,
+      stderr_to_stdout: true,
+      env: %{
+        "MIX_ENV" => "prod",
+        "MIX_BUILD_PATH" => Path.join(context.tmp_dir, "build"),
+        "RHIZOME_PORT" => executable
+      }
+    )
+  end
+end

@@ -1,0 +1,91 @@
+defmodule Rhizome.VmTest do
+  # A VM that ends, in every way in which one can, leaves no daemon behind and
+  # is not kept from ending by one.
+  use Rhizome.Case, async: true
+
+  alias Rhizome.OsProcess
+
+  # A supervised store of an application's kind, its daemon stopped and a
+  # frame in the port's queue that is larger than any pipe.
+  @stuck """
+  {:ok, _} = Supervisor.start_link([{Rhizome, name: S, shutdown_timeout: 300}], strategy: :one_for_one)
+  set = Rhizome.create_table!(S, :s, :set)
+  os_pid = Rhizome.info(S).os_pid
+  System.cmd("/bin/sh", ["-c", "kill -s STOP \#{os_pid}"])
+  spawn(fn -> Rhizome.insert(set, String.duplicate("x", 1_000_000), timeout: :infinity) end)
+  Process.sleep(100)
+  IO.puts("daemon \#{os_pid}")
+  """
+
+  @idle """
+  {:ok, _} = Rhizome.start_link(name: S)
+  IO.puts("daemon \#{Rhizome.info(S).os_pid}")
+  """
+
+  @wait "Process.sleep(:infinity)\n"
+
+  test "kill -9: the daemon sees the end of its stdin" do
+    {_vm, os_pid, daemon} = start(@idle <> @wait)
+    signal(os_pid, "KILL")
+    assert_gone(daemon)
+  end
+
+  test "System.stop: the store is stopped in an orderly way" do
+    {vm, _os_pid, daemon} = start(@idle <> "System.stop(0)\n" <> @wait)
+    assert await_exit(vm, 10_000) == 0
+    assert_gone(daemon)
+  end
+
+  test "System.halt with nothing in flight" do
+    {vm, _os_pid, daemon} = start(@idle <> "System.halt(3)\n")
+    assert await_exit(vm, 10_000) == 3
+    assert_gone(daemon)
+  end
+
+  test "System.halt while a stopped daemon has small requests to read" do
+    code = """
+    os_pid = Rhizome.info(S).os_pid
+    System.cmd("/bin/sh", ["-c", "kill -s STOP \#{os_pid}"])
+    for _n <- 1..5_000, do: spawn(fn -> Rhizome.ping(S) end)
+    Process.sleep(200)
+    System.halt(0)
+    """
+
+    {vm, _os_pid, daemon} = start(@idle <> code)
+    assert await_exit(vm, 10_000) == 0
+    # Nobody is left to kill a daemon that is stopped; it sees the end when
+    # it goes on.
+    signal(daemon, "CONT")
+    assert_gone(daemon)
+  end
+
+  test "System.stop with a full queue and a stopped daemon: no hang, no orphan" do
+    {vm, _os_pid, daemon} = start(@stuck <> "System.stop(0)\n" <> @wait)
+    assert await_exit(vm, 10_000) == 0
+    assert_gone(daemon)
+  end
+
+  test "the same when the owner was killed before" do
+    code = @stuck <> "Process.exit(Process.whereis(S), :kill)\nSystem.stop(0)\n" <> @wait
+    {vm, _os_pid, daemon} = start(code)
+    assert await_exit(vm, 10_000) == 0
+    assert_gone(daemon)
+  end
+
+  test "SIGTERM to the VM" do
+    {vm, os_pid, daemon} = start(@stuck <> @wait)
+    signal(os_pid, "TERM")
+    assert await_exit(vm, 10_000) == 0
+    assert_gone(daemon)
+  end
+
+  defp start(code) do
+    vm = start_vm(code)
+    os_pid = vm |> await_line("vm") |> String.to_integer()
+    daemon = vm |> await_line("daemon") |> String.to_integer() |> OsProcess.new()
+    on_exit(fn -> OsProcess.kill(daemon) end)
+    {vm, os_pid, daemon}
+  end
+
+  defp assert_gone(daemon), do: await(fn -> not OsProcess.alive?(daemon) end, 5_000)
+end
