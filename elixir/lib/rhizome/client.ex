@@ -3,7 +3,7 @@ defmodule Rhizome.Client do
   # One request from the side of the caller: encode, call, decode, and every
   # way in which a call can fail made into a Rhizome.Error.
 
-  alias Rhizome.{Application, Error, PortOwner, Protocol, Telemetry}
+  alias Rhizome.{Error, PortOwner, Protocol, Telemetry}
 
   @type answer :: {:ok, term()} | {:ok, [term()], term()} | {:error, Error.t()}
 
@@ -30,36 +30,26 @@ defmodule Rhizome.Client do
         {:error, Error.new(:stopped, nil, %{outcome: :not_sent})}
 
       server ->
-        timeout = timeout || Application.timeout(server)
-
         try do
-          GenServer.call(server, PortOwner.message(encoded_op, deadline(timeout)), timeout)
+          PortOwner.request(server, encoded_op, timeout)
         catch
-          :exit, {reason, {GenServer, :call, _arguments}} -> {:error, exit_error(reason, timeout)}
+          :exit, {reason, {GenServer, :call, _arguments}} -> {:error, exit_error(reason)}
         end
     end
   end
 
-  defp deadline(:infinity), do: :infinity
-  defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
-
-  defp exit_error(:timeout, timeout) do
-    message = "no answer within #{timeout} ms; whether the request was carried out is unknown"
-    Error.new(:timeout, message, %{outcome: :unknown})
-  end
-
-  defp exit_error(reason, _timeout) when reason in [:noproc, :normal, :shutdown] do
+  defp exit_error(reason) when reason in [:noproc, :normal, :shutdown] do
     outcome = if reason == :noproc, do: :not_sent, else: :unknown
     Error.new(:stopped, nil, %{outcome: outcome})
   end
 
-  defp exit_error({:shutdown, _reason}, _timeout) do
+  defp exit_error({:shutdown, _reason}) do
     Error.new(:stopped, nil, %{outcome: :unknown})
   end
 
-  defp exit_error(:calling_self, _timeout), do: exit(:calling_self)
+  defp exit_error(:calling_self), do: exit(:calling_self)
 
-  defp exit_error(reason, _timeout) do
+  defp exit_error(reason) do
     Error.new(:daemon_down, "the store died (#{inspect(reason)})", %{outcome: :unknown})
   end
 end

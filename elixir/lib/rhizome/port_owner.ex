@@ -20,9 +20,13 @@ defmodule Rhizome.PortOwner do
   # its request was read, and opens the window. What does not fit waits here.
   #
   # Limits. Accepted and unanswered requests are bounded in number and bytes;
-  # beyond that the answer is `:overloaded`, at once. A request whose caller
-  # has stopped waiting before it was written is never written; an answer that
-  # nobody waits for is dropped by the alias in `from`.
+  # beyond that the answer is `:overloaded`, at once.
+  #
+  # Timeouts are the owner's business, not the callers': a timer in each caller
+  # would cost a fifth of all that a call costs, most of it cancelling across
+  # schedulers. The owner is never suspended, so it can keep them: one timer,
+  # set to the earliest deadline. A request whose time is up before it was
+  # written is never written; of one that was, the late answer is dropped.
   #
   # Ends. An exit status, a closed port and a failed write are one event: each
   # waiting caller gets `:daemon_down` and the owner stops with
@@ -32,7 +36,7 @@ defmodule Rhizome.PortOwner do
 
   use GenServer
 
-  alias Rhizome.{Application, Error, Executable, OsProcess, Protocol, Reaper, Telemetry}
+  alias Rhizome.{Error, Executable, OsProcess, Protocol, Reaper, Telemetry}
 
   # A pipe holds 64 KiB in 16 pages. A write that does not fit the rest of a
   # page takes a new one, so half is what it holds whatever the sizes are.
@@ -65,15 +69,19 @@ defmodule Rhizome.PortOwner do
     :max_in_flight_bytes,
     :frame_bytes_max,
     :grace,
-    # id => {from, bytes, deadline} of every accepted request without an answer
+    :timeout,
+    # id => {from, bytes, deadline} of every accepted request without an answer;
+    # `from` is nil once its caller has been told that the time is up
     pending: %{},
     pending_bytes: 0,
     # those of them that are written
     written_bytes: 0,
-    # those of them that are not: a queue of {id, request, bytes, deadline}
+    # those of them that are not: a queue of {id, request, bytes}
     front: [],
     back: [],
-    next_id: 0
+    next_id: 0,
+    # when deadlines are looked at next: {monotonic ms, timer}
+    sweep: {:infinity, nil}
   ]
 
   @spec start_link(map()) :: GenServer.on_start()
@@ -81,10 +89,14 @@ defmodule Rhizome.PortOwner do
     GenServer.start_link(__MODULE__, options, Enum.to_list(Map.take(options, [:name])))
   end
 
-  # The message of a request, to be sent with GenServer.call/3. The reply is
-  # the daemon's answer as a binary, or {:error, error}. `deadline` is a
-  # monotonic time in milliseconds, or :infinity.
-  def message(encoded_op, deadline), do: {:request, encoded_op, deadline}
+  # Waits until the daemon has answered or the owner gives up: the answer as a
+  # binary, or {:error, error}. Exits as GenServer.call/3 does if the owner is
+  # gone. `timeout` may be nil for the store's own.
+  @spec request(GenServer.server(), binary(), timeout() | nil) ::
+          binary() | {:error, Error.t()}
+  def request(server, encoded_op, timeout) do
+    GenServer.call(server, {:request, encoded_op, timeout}, :infinity)
+  end
 
   ## Start
 
@@ -105,7 +117,8 @@ defmodule Rhizome.PortOwner do
         started: started,
         max_in_flight: options.max_in_flight,
         max_in_flight_bytes: options.max_in_flight_bytes,
-        grace: options.shutdown_timeout
+        grace: options.shutdown_timeout,
+        timeout: options.timeout
       }
 
       state |> start_reaper() |> await_hello(Map.put(options, :executable, executable))
@@ -181,7 +194,7 @@ defmodule Rhizome.PortOwner do
 
     receive do
       {^port, {:data, frame}} ->
-        accept_hello(state, frame, options)
+        accept_hello(state, frame)
 
       {^port, {:exit_status, status}} ->
         reason = exit_reason(status)
@@ -202,13 +215,11 @@ defmodule Rhizome.PortOwner do
     end
   end
 
-  defp accept_hello(state, frame, options) do
+  defp accept_hello(state, frame) do
     protocol = Protocol.version()
 
     case Protocol.decode_frame(frame) do
       {:ok, [{:hello, %{protocol: ^protocol} = hello} | _events]} ->
-        Application.put_timeout(self(), options.timeout)
-
         Telemetry.execute(
           [:rhizome, :daemon, :up],
           %{
@@ -253,37 +264,40 @@ defmodule Rhizome.PortOwner do
   ## Requests
 
   @impl true
-  def handle_call({:request, encoded_op, deadline}, from, state) do
-    state = state |> admit(encoded_op, deadline, from) |> drain(@frame_requests)
+  def handle_call({:request, encoded_op, timeout}, from, state) do
+    now = System.monotonic_time(:millisecond)
+    state = state |> admit(encoded_op, timeout, from, now) |> drain(now, @frame_requests)
     {:noreply, write(state)}
   end
 
   # Takes the requests that wait in the mailbox. Going through GenServer's
   # loop for each of them would cost more than handling it.
-  defp drain(state, 0), do: state
+  defp drain(state, _now, 0), do: state
 
-  defp drain(state, left) do
+  defp drain(state, now, left) do
     receive do
-      {:"$gen_call", from, {:request, encoded_op, deadline}} ->
-        state |> admit(encoded_op, deadline, from) |> drain(left - 1)
+      {:"$gen_call", from, {:request, encoded_op, timeout}} ->
+        state |> admit(encoded_op, timeout, from, now) |> drain(now, left - 1)
     after
       0 -> state
     end
   end
 
-  defp admit(state, encoded_op, deadline, from) do
+  defp admit(state, encoded_op, timeout, from, now) do
     bytes = byte_size(encoded_op) + Protocol.overhead()
 
     case refusal(state, bytes) do
       nil ->
         id = state.next_id
+        deadline = deadline(timeout || state.timeout, now)
 
         %{
           state
           | next_id: Protocol.next_id(id),
             pending: Map.put(state.pending, id, {from, bytes, deadline}),
             pending_bytes: state.pending_bytes + bytes,
-            back: [{id, Protocol.request(id, encoded_op), bytes, deadline} | state.back]
+            back: [{id, Protocol.request(id, encoded_op), bytes} | state.back],
+            sweep: sweep_by(state.sweep, deadline)
         }
 
       error ->
@@ -291,6 +305,66 @@ defmodule Rhizome.PortOwner do
         state
     end
   end
+
+  defp deadline(:infinity, _now), do: :infinity
+  defp deadline(timeout, now), do: now + timeout
+
+  ## Deadlines
+
+  # :infinity is greater than any number. Deadlines mostly come in their order,
+  # so the timer is mostly set already.
+  defp sweep_by({at, _timer} = sweep, deadline) when at <= deadline, do: sweep
+
+  defp sweep_by({_at, timer}, deadline) do
+    if timer, do: Process.cancel_timer(timer, async: true, info: false)
+    {deadline, Process.send_after(self(), :sweep, deadline, abs: true)}
+  end
+
+  # Tells every caller whose time is up, and sets the timer for the next one.
+  defp sweep(state) do
+    now = System.monotonic_time(:millisecond)
+    late = for {id, {from, _, deadline}} <- state.pending, from, deadline <= now, do: id
+
+    next =
+      for {_id, {from, _, deadline}} <- state.pending, from, deadline > now, reduce: :infinity do
+        earliest -> min(earliest, deadline)
+      end
+
+    state = Enum.reduce(late, drop_unsent(state, late), &give_up_on/2)
+    %{state | sweep: sweep_by({:infinity, nil}, next)}
+  end
+
+  # Takes requests out of the queue and answers them: they never were sent.
+  defp drop_unsent(%{front: [], back: []} = state, _late), do: state
+  defp drop_unsent(state, []), do: state
+
+  defp drop_unsent(state, late) do
+    late = MapSet.new(late)
+    {drop, keep} = Enum.split_with(queue(state), fn {id, _, _} -> id in late end)
+
+    Enum.reduce(drop, %{state | front: keep, back: []}, fn {id, _request, bytes}, state ->
+      {{from, _bytes, _deadline}, pending} = Map.pop!(state.pending, id)
+      message = "the time was up before the request was sent"
+      GenServer.reply(from, {:error, Error.new(:timeout, message, not_sent())})
+      %{state | pending: pending, pending_bytes: state.pending_bytes - bytes}
+    end)
+  end
+
+  # The answer may still come, and opens the window again when it does.
+  defp give_up_on(id, state) do
+    case state.pending do
+      %{^id => {from, bytes, _deadline}} ->
+        GenServer.reply(from, {:error, Error.new(:timeout, nil, %{outcome: :unknown})})
+        %{state | pending: Map.put(state.pending, id, {nil, bytes, :infinity})}
+
+      _never_sent ->
+        state
+    end
+  end
+
+  defp queue(state), do: state.front ++ Enum.reverse(state.back)
+
+  ## Limits
 
   defp refusal(state, bytes) do
     cond do
@@ -323,40 +397,18 @@ defmodule Rhizome.PortOwner do
   end
 
   defp write(state) do
-    now = System.monotonic_time(:millisecond)
-
-    case gather(state.front, now, [], 0, 0, []) do
-      {_requests, 0, _bytes, expired, rest} ->
-        write(expire(%{state | front: rest}, expired))
-
-      {requests, count, bytes, expired, rest} ->
-        command(state.port, Protocol.frame(requests, count))
-        state = %{state | front: rest, written_bytes: state.written_bytes + bytes}
-        write(expire(state, expired))
-    end
+    {requests, count, bytes, rest} = gather(state.front, [], 0, 0)
+    command(state.port, Protocol.frame(requests, count))
+    write(%{state | front: rest, written_bytes: state.written_bytes + bytes})
   end
 
-  # The requests of one frame, in order, and those that came too late for it.
-  defp gather([{_id, _request, _bytes, deadline} = request | rest], now, acc, n, size, expired)
-       when is_integer(deadline) and deadline < now do
-    gather(rest, now, acc, n, size, [request | expired])
-  end
-
-  defp gather([{_id, request, bytes, _deadline} | rest], now, acc, n, size, expired)
+  # The requests of one frame, in order; the first one whatever its size.
+  defp gather([{_id, request, bytes} | rest], acc, n, size)
        when n == 0 or (n < @frame_requests and size + bytes <= @frame_bytes) do
-    gather(rest, now, [acc | request], n + 1, size + bytes, expired)
+    gather(rest, [acc | request], n + 1, size + bytes)
   end
 
-  defp gather(rest, _now, acc, n, size, expired), do: {acc, n, size, expired, rest}
-
-  defp expire(state, expired) do
-    Enum.reduce(expired, state, fn {id, _request, bytes, _deadline}, state ->
-      {{from, _bytes, _deadline}, pending} = Map.pop!(state.pending, id)
-      error = Error.new(:timeout, "the time was up before the request was sent", not_sent())
-      GenServer.reply(from, {:error, error})
-      %{state | pending: pending, pending_bytes: state.pending_bytes - bytes}
-    end)
-  end
+  defp gather(rest, acc, n, size), do: {acc, n, size, rest}
 
   defp not_sent, do: %{outcome: :not_sent}
 
@@ -395,6 +447,8 @@ defmodule Rhizome.PortOwner do
     end
   end
 
+  def handle_info(:sweep, state), do: {:noreply, sweep(state)}
+
   def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
     down(state, exit_reason(status))
   end
@@ -412,7 +466,7 @@ defmodule Rhizome.PortOwner do
   defp answer([{id, answer} | rest], pending, bytes) when is_integer(id) do
     case pending do
       %{^id => {from, size, _deadline}} ->
-        GenServer.reply(from, answer)
+        if from, do: GenServer.reply(from, answer)
         answer(rest, Map.delete(pending, id), bytes + size)
 
       _unknown ->
@@ -437,12 +491,9 @@ defmodule Rhizome.PortOwner do
   end
 
   defp fail_pending(state, code, message) do
-    unsent =
-      for {id, _request, _bytes, _deadline} <- state.front ++ state.back,
-          into: MapSet.new(),
-          do: id
+    unsent = for {id, _request, _bytes} <- queue(state), into: MapSet.new(), do: id
 
-    for {id, {from, _bytes, _deadline}} <- state.pending do
+    for {id, {from, _bytes, _deadline}} <- state.pending, from do
       outcome = if id in unsent, do: :not_sent, else: :unknown
       GenServer.reply(from, {:error, Error.new(code, message, %{outcome: outcome})})
     end
@@ -462,15 +513,11 @@ defmodule Rhizome.PortOwner do
   defp exit_reason(status), do: {:status, status}
 
   @impl true
-  def terminate({:daemon_exit, _reason}, state) do
-    Application.delete_timeout(self())
-    reap(state, 0)
-  end
+  def terminate({:daemon_exit, _reason}, state), do: reap(state, 0)
 
   def terminate(reason, state) do
-    Application.delete_timeout(self())
     deadline = System.monotonic_time(:millisecond) + state.grace
-    state = finish_in_flight(state, min(deadline, last_deadline(state)))
+    state = finish_in_flight(state, deadline)
     state = fail_pending(state, :stopped, "the store was stopped before the daemon answered")
 
     Telemetry.execute(
@@ -485,8 +532,6 @@ defmodule Rhizome.PortOwner do
 
   # Answers what was accepted, accepts no more, until the deadline or until
   # nobody waits any longer.
-  defp finish_in_flight(%{pending: pending} = state, _deadline) when pending == %{}, do: state
-
   defp finish_in_flight(%{port: port} = state, deadline) do
     receive do
       {^port, {:data, _frame}} = message ->
@@ -498,21 +543,19 @@ defmodule Rhizome.PortOwner do
       {^port, {:exit_status, status}} ->
         fail_pending(state, :daemon_down, "the daemon died (#{inspect(exit_reason(status))})")
 
-      {:"$gen_call", from, {:request, _encoded_op, _deadline}} ->
+      {:"$gen_call", from, {:request, _encoded_op, _timeout}} ->
         GenServer.reply(from, {:error, Error.new(:stopped, nil, not_sent())})
         finish_in_flight(state, deadline)
+
+      :sweep ->
+        finish_in_flight(sweep(state), deadline)
     after
-      time_left(deadline) -> state
+      if(somebody_waits?(state), do: time_left(deadline), else: 0) -> state
     end
   end
 
-  # When the last caller stops waiting. :infinity is greater than any number.
-  defp last_deadline(%{pending: pending}) do
-    now = System.monotonic_time(:millisecond)
-
-    for {_id, {_from, _bytes, deadline}} <- pending,
-        reduce: now,
-        do: (last -> max(deadline, last))
+  defp somebody_waits?(%{pending: pending}) do
+    Enum.any?(pending, fn {_id, {from, _bytes, _deadline}} -> from != nil end)
   end
 
   defp time_left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)

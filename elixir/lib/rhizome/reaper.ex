@@ -54,7 +54,6 @@ defmodule Rhizome.Reaper do
 
   @impl true
   def handle_info({:DOWN, _monitor, :process, owner, _reason}, %{owner: owner} = state) do
-    Rhizome.Application.delete_timeout(owner)
     finish(state.os_process, state.grace)
     {:stop, :normal, state}
   end
