@@ -272,7 +272,8 @@ defmodule Demo do
     ask("Which five dependencies stand in the middle of all of them?", fn ->
       middle = div(Rhizome.count(tables.depends), 2)
       page = Rhizome.slice(tables.depends, middle, 5)
-      "from #{number(middle)} on: " <> Enum.map_join(page, ", ", fn {a, b} -> "#{a} -> #{b}" end)
+      pairs = for {package, needed} <- page, do: "  #{package} -> #{needed}"
+      Enum.join(["from position #{number(middle)} on:" | pairs], "\n    ")
     end)
 
     move(tables, package)
@@ -290,8 +291,9 @@ defmodule Demo do
     end)
 
     ask("Do both sides know?", fn ->
-      "#{package}: #{Rhizome.get(maintainer, package)}; the old one has " <>
-        "#{theirs.(old)} packages, was #{before}; the new one #{theirs.(new)}"
+      "package to maintainer: #{package} -> #{Rhizome.get(maintainer, package)}\n    " <>
+        "maintainer to packages: the old one has #{theirs.(old)}, was #{before}; " <>
+        "the new one has #{theirs.(new)}"
     end)
   end
 
