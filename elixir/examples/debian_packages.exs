@@ -231,7 +231,7 @@ defmodule Demo do
 
     leaders = Rhizome.create_table!(@store, :leaders, :to_many)
 
-    ask("How often is each package depended upon? A request for each, and a table of it.", fn ->
+    ask("How often is each depended upon? A request for each, kept in a table.", fn ->
       tables.depends
       |> Rhizome.bwd()
       |> Rhizome.keys()
