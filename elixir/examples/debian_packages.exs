@@ -226,7 +226,8 @@ defmodule Demo do
     ask("How many packages depend on #{library}, and which are the first?", fn ->
       needed_by = Rhizome.bwd(tables.depends, library)
       first = needed_by |> Rhizome.to_list(limit: 4) |> Enum.join(", ")
-      "#{number(Rhizome.count(needed_by))}: #{first}, ..."
+      count = Rhizome.count(needed_by)
+      "#{number(count)}: #{first}#{if count > 4, do: ", ..."}"
     end)
 
     leaders = Rhizome.create_table!(@store, :leaders, :to_many)

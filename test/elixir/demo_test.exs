@@ -42,7 +42,7 @@ defmodule Rhizome.DemoTest do
     assert output =~ "What does git need, directly and through others?"
     assert output =~ "6 packages\n"
     assert output =~ "git of Gerrit <gerrit@example.org>"
-    assert output =~ "was 1; the new one 1"
+    assert output =~ "was 1; the new one has 1"
     assert output =~ "%{daemon_down: 1000}"
     assert output =~ "tables []"
 

@@ -36,7 +36,7 @@ defmodule Rhizome.PortOwner do
 
   use GenServer
 
-  alias Rhizome.{Error, Executable, OsProcess, Protocol, Reaper, Telemetry}
+  alias Rhizome.{Error, Executable, OsProcess, Pending, Protocol, Reaper, Telemetry}
 
   # A pipe holds 64 KiB in 16 pages. A write that does not fit the rest of a
   # page takes a new one, so half is what it holds whatever the sizes are.
@@ -70,10 +70,9 @@ defmodule Rhizome.PortOwner do
     :frame_bytes_max,
     :grace,
     :timeout,
-    # id => {from, bytes, deadline} of every accepted request without an answer;
-    # `from` is nil once its caller has been told that the time is up
-    pending: %{},
-    pending_bytes: 0,
+    # how many requests Rhizome.Pending has, and their bytes
+    in_flight: 0,
+    in_flight_bytes: 0,
     # those of them that are written
     written_bytes: 0,
     # those of them that are not: a queue of {id, request, bytes}
@@ -290,12 +289,13 @@ defmodule Rhizome.PortOwner do
       nil ->
         id = state.next_id
         deadline = deadline(timeout || state.timeout, now)
+        Pending.put(id, {from, bytes, deadline})
 
         %{
           state
           | next_id: Protocol.next_id(id),
-            pending: Map.put(state.pending, id, {from, bytes, deadline}),
-            pending_bytes: state.pending_bytes + bytes,
+            in_flight: state.in_flight + 1,
+            in_flight_bytes: state.in_flight_bytes + bytes,
             back: [{id, Protocol.request(id, encoded_op), bytes} | state.back],
             sweep: sweep_by(state.sweep, deadline)
         }
@@ -323,14 +323,14 @@ defmodule Rhizome.PortOwner do
   # Tells every caller whose time is up, and sets the timer for the next one.
   defp sweep(state) do
     now = System.monotonic_time(:millisecond)
-    late = for {id, {from, _, deadline}} <- state.pending, from, deadline <= now, do: id
+    waiting = for {id, {from, _, deadline}} <- Pending.all(), from, do: {id, deadline}
+    late = for {id, deadline} <- waiting, deadline <= now, do: id
 
     next =
-      for {_id, {from, _, deadline}} <- state.pending, from, deadline > now, reduce: :infinity do
-        earliest -> min(earliest, deadline)
-      end
+      Enum.min(for({_id, deadline} <- waiting, deadline > now, do: deadline), fn -> :infinity end)
 
-    state = Enum.reduce(late, drop_unsent(state, late), &give_up_on/2)
+    state = drop_unsent(state, late)
+    Enum.each(late, &give_up_on/1)
     %{state | sweep: sweep_by({:infinity, nil}, next)}
   end
 
@@ -342,24 +342,30 @@ defmodule Rhizome.PortOwner do
     late = MapSet.new(late)
     {drop, keep} = Enum.split_with(queue(state), fn {id, _, _} -> id in late end)
 
-    Enum.reduce(drop, %{state | front: keep, back: []}, fn {id, _request, bytes}, state ->
-      {{from, _bytes, _deadline}, pending} = Map.pop!(state.pending, id)
+    for {id, _request, _bytes} <- drop do
+      {from, _bytes, _deadline} = Pending.take(id)
       message = "the time was up before the request was sent"
       GenServer.reply(from, {:error, Error.new(:timeout, message, not_sent())})
-      %{state | pending: pending, pending_bytes: state.pending_bytes - bytes}
-    end)
+    end
+
+    bytes = for {_id, _request, bytes} <- drop, reduce: 0, do: (sum -> sum + bytes)
+    %{leave(state, length(drop), bytes) | front: keep, back: []}
   end
 
   # The answer may still come, and opens the window again when it does.
-  defp give_up_on(id, state) do
-    case state.pending do
-      %{^id => {from, bytes, _deadline}} ->
-        GenServer.reply(from, {:error, Error.new(:timeout, nil, %{outcome: :unknown})})
-        %{state | pending: Map.put(state.pending, id, {nil, bytes, :infinity})}
-
-      _never_sent ->
-        state
+  defp give_up_on(id) do
+    with {from, bytes, _deadline} <- Pending.take(id) do
+      GenServer.reply(from, {:error, Error.new(:timeout, nil, %{outcome: :unknown})})
+      Pending.put(id, {nil, bytes, :infinity})
     end
+  end
+
+  defp leave(state, count, bytes) do
+    %{
+      state
+      | in_flight: state.in_flight - count,
+        in_flight_bytes: state.in_flight_bytes - bytes
+    }
   end
 
   defp queue(state), do: state.front ++ Enum.reverse(state.back)
@@ -368,10 +374,10 @@ defmodule Rhizome.PortOwner do
 
   defp refusal(state, bytes) do
     cond do
-      map_size(state.pending) >= state.max_in_flight ->
+      state.in_flight >= state.max_in_flight ->
         overloaded(:max_in_flight, state.max_in_flight)
 
-      state.pending_bytes + bytes > state.max_in_flight_bytes and state.pending_bytes > 0 ->
+      state.in_flight_bytes + bytes > state.max_in_flight_bytes and state.in_flight_bytes > 0 ->
         overloaded(:max_in_flight_bytes, state.max_in_flight_bytes)
 
       bytes > state.frame_bytes_max ->
@@ -430,16 +436,9 @@ defmodule Rhizome.PortOwner do
   def handle_info({port, {:data, frame}}, %{port: port} = state) do
     case Protocol.decode_frame(frame) do
       {:ok, replies} ->
-        {pending, bytes} = answer(replies, state.pending, 0)
-
-        state = %{
-          state
-          | pending: pending,
-            pending_bytes: state.pending_bytes - bytes,
-            written_bytes: state.written_bytes - bytes
-        }
-
-        {:noreply, write(state)}
+        {count, bytes} = answer(replies, 0, 0)
+        state = leave(state, count, bytes)
+        {:noreply, write(%{state | written_bytes: state.written_bytes - bytes})}
 
       :error ->
         close(port)
@@ -463,26 +462,26 @@ defmodule Rhizome.PortOwner do
   def handle_info(_message, state), do: {:noreply, state}
 
   # Events other than hello are for clients that know them.
-  defp answer([{id, answer} | rest], pending, bytes) when is_integer(id) do
-    case pending do
-      %{^id => {from, size, _deadline}} ->
+  defp answer([{id, answer} | rest], count, bytes) when is_integer(id) do
+    case Pending.take(id) do
+      {from, size, _deadline} ->
         if from, do: GenServer.reply(from, answer)
-        answer(rest, Map.delete(pending, id), bytes + size)
+        answer(rest, count + 1, bytes + size)
 
-      _unknown ->
-        answer(rest, pending, bytes)
+      nil ->
+        answer(rest, count, bytes)
     end
   end
 
-  defp answer([_event | rest], pending, bytes), do: answer(rest, pending, bytes)
-  defp answer([], pending, bytes), do: {pending, bytes}
+  defp answer([_event | rest], count, bytes), do: answer(rest, count, bytes)
+  defp answer([], count, bytes), do: {count, bytes}
 
   ## Ends
 
   defp down(state, reason) do
     Telemetry.execute(
       [:rhizome, :daemon, :down],
-      %{system_time: System.system_time(), in_flight: map_size(state.pending)},
+      %{system_time: System.system_time(), in_flight: state.in_flight},
       %{store: state.store, os_pid: os_pid(state), reason: reason}
     )
 
@@ -493,12 +492,12 @@ defmodule Rhizome.PortOwner do
   defp fail_pending(state, code, message) do
     unsent = for {id, _request, _bytes} <- queue(state), into: MapSet.new(), do: id
 
-    for {id, {from, _bytes, _deadline}} <- state.pending, from do
+    for {id, {from, _bytes, _deadline}} <- Pending.all(), Pending.take(id), from do
       outcome = if id in unsent, do: :not_sent, else: :unknown
       GenServer.reply(from, {:error, Error.new(code, message, %{outcome: outcome})})
     end
 
-    %{state | pending: %{}, pending_bytes: 0, written_bytes: 0, front: [], back: []}
+    %{state | in_flight: 0, in_flight_bytes: 0, written_bytes: 0, front: [], back: []}
   end
 
   # Section 5 of PROTOCOL.md.
@@ -550,12 +549,12 @@ defmodule Rhizome.PortOwner do
       :sweep ->
         finish_in_flight(sweep(state), deadline)
     after
-      if(somebody_waits?(state), do: time_left(deadline), else: 0) -> state
+      if(somebody_waits?(), do: time_left(deadline), else: 0) -> state
     end
   end
 
-  defp somebody_waits?(%{pending: pending}) do
-    Enum.any?(pending, fn {_id, {from, _bytes, _deadline}} -> from != nil end)
+  defp somebody_waits? do
+    Enum.any?(Pending.all(), fn {_id, {from, _bytes, _deadline}} -> from != nil end)
   end
 
   defp time_left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
@@ -592,8 +591,8 @@ defmodule Rhizome.PortOwner do
       store: state.store,
       port: state.port,
       os_pid: os_pid(state),
-      in_flight: map_size(state.pending),
-      in_flight_bytes: state.pending_bytes,
+      in_flight: state.in_flight,
+      in_flight_bytes: state.in_flight_bytes,
       hello: state.hello
     }
   end

@@ -457,7 +457,7 @@ defmodule Rhizome.PortOwnerTest do
     assert_receive {:EXIT, ^store, :normal}
   end
 
-  defp in_flight(store), do: map_size(:sys.get_state(store).pending)
+  defp in_flight(store), do: :sys.get_state(store).in_flight
 
   defp assert_stops_within(store, grace) do
     {time, :ok} = timed(fn -> Rhizome.stop(store) end)

@@ -1,0 +1,27 @@
+defmodule Rhizome.Pending do
+  @moduledoc false
+  # The requests that a port's owner has accepted and not answered yet, by id:
+  # {from, bytes, deadline}. `from` is nil once its caller has been told that
+  # the time is up.
+  #
+  # They live in the process dictionary of the owner, under integers, which
+  # nobody else uses there: a hash table that is changed in place. A map is
+  # copied along a path at each insertion and removal, and with hundreds of
+  # requests in flight that was a tenth of what a call costs.
+
+  @type entry :: {GenServer.from() | nil, non_neg_integer(), integer() | :infinity}
+
+  @spec put(non_neg_integer(), entry()) :: term()
+  def put(id, entry), do: :erlang.put(id, entry)
+
+  @spec take(non_neg_integer()) :: entry() | nil
+  def take(id) do
+    case :erlang.erase(id) do
+      :undefined -> nil
+      entry -> entry
+    end
+  end
+
+  @spec all() :: [{non_neg_integer(), entry()}]
+  def all, do: for({id, entry} <- :erlang.get(), is_integer(id), do: {id, entry})
+end
