@@ -72,7 +72,7 @@ void plan_items(struct plan *plan, const struct item *items, uint32_t count)
  * The slotted size gives credit for the four bytes of a key that stand in its
  * slot only if every key has them: an upper bound otherwise.
  */
-size_t plan_size(const struct plan *plan, enum node_kind *ret_kind)
+struct layout plan_layout(const struct plan *plan)
 {
     uint64_t count = plan->count;
     uint64_t row = (uint64_t)plan->first_max - plan->prefix + plan->second_max -
@@ -86,8 +86,10 @@ size_t plan_size(const struct plan *plan, enum node_kind *ret_kind)
                        plan->text_bytes - count * plan->raw_prefix +
                        plan->value_bytes;
 
-    *ret_kind = plan->even && stride <= slotted ? NODE_STRIDE : NODE_SLOTTED;
-    return *ret_kind == NODE_STRIDE ? stride : slotted;
+    if (plan->even && stride <= slotted)
+        return (struct layout){NODE_STRIDE, stride,
+                               (size_t)plan->prefix + plan->infix};
+    return (struct layout){NODE_SLOTTED, slotted, plan->raw_prefix};
 }
 
 /* ------------------------------------------------------- either format */

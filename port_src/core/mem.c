@@ -2,12 +2,17 @@
  * mem.c -- counting around the C library's allocator.
  *
  * glibc's malloc was as fast as a size-class slab of our own in the
- * prototypes, and unlike one it gives memory back after a mass deletion.
+ * prototypes, and malloc_trim() makes it give memory back after a mass
+ * deletion, which a slab would have to be taught.
  */
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Trimming walks the whole heap: it must pay. */
+#define TRIM_BYTES_MIN (16u << 20)
 
 void mem_init(struct mem *mem, size_t limit)
 {
@@ -50,8 +55,22 @@ static bool mem_admit(struct mem *mem, size_t charge)
 static void mem_take(struct mem *mem, size_t charge)
 {
     mem->used += charge;
+    if (mem->used <= mem->high)
+        return;
+    mem->high = mem->used;
+    mem->trim_below = mem->high < TRIM_BYTES_MIN ? 0 : mem->high / 2;
     if (mem->used > mem->peak)
         mem->peak = mem->used;
+}
+
+/* Half of what there was is free, many megabytes: hand the pages back. */
+static void mem_trim(struct mem *mem)
+{
+    mem->high = mem->used;
+    mem->trim_below = mem->high < TRIM_BYTES_MIN ? 0 : mem->high / 2;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 void *mem_alloc(struct mem *mem, size_t size)
@@ -90,6 +109,8 @@ void *mem_grow(struct mem *mem, void *block, size_t old_size, size_t new_size)
         return NULL;
     mem->used -= old_charge;
     mem_take(mem, new_charge);
+    if (__builtin_expect(mem->used < mem->trim_below, 0))
+        mem_trim(mem);
     return grown;
 }
 
@@ -100,4 +121,6 @@ void mem_free(struct mem *mem, void *block, size_t size)
     REQUIRE(mem->used >= mem_charge(size));
     mem->used -= mem_charge(size);
     free(block);
+    if (__builtin_expect(mem->used < mem->trim_below, 0))
+        mem_trim(mem);
 }

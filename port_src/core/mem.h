@@ -12,6 +12,10 @@
  * between mem_exempt_begin() and mem_exempt_end(), where the limit does not
  * count.
  *
+ * When much has been freed, the pages that the C library holds back go to the
+ * system: it only gives back what lies at the end of its heap by itself, and
+ * one small block there would keep everything below it.
+ *
  * Not thread-safe: only the thread that writes a store uses its account.
  */
 #ifndef RHIZOME_CORE_MEM_H
@@ -27,13 +31,15 @@
 #define MEM_OVERHEAD 8
 
 struct mem {
-    size_t used;      /* bytes charged now */
-    size_t peak;      /* the most that `used` has ever been */
-    size_t limit;     /* `used` may not pass it; SIZE_MAX is no limit */
-    unsigned exempt;  /* > 0: the limit does not count */
-    bool refused;     /* the last failure was the limit's */
-    uint64_t fail_at; /* tests: the nth allocation from now fails; 0 never */
-    bool fail_on;     /* tests: and so do all after it */
+    size_t used;       /* bytes charged now */
+    size_t peak;       /* the most that `used` has ever been */
+    size_t limit;      /* `used` may not pass it; SIZE_MAX is no limit */
+    unsigned exempt;   /* > 0: the limit does not count */
+    bool refused;      /* the last failure was the limit's */
+    size_t high;       /* the most that `used` was since the last trim */
+    size_t trim_below; /* `used` below it: give pages back to the system */
+    uint64_t fail_at;  /* tests: the nth allocation from now fails; 0 never */
+    bool fail_on;      /* tests: and so do all after it */
 };
 
 /* An account with no charge. `limit` is in bytes; 0 means none. */

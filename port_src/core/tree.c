@@ -192,7 +192,7 @@ static enum status put_new(struct edit *edit, const struct probe *probe,
     struct tree_node *leaf = path_leaf(edit->path);
     size_t live = leaf_fits(leaf, probe, in->bytes, in->outside);
 
-    if (!live || (live > LEAF_BYTES_MAX && leaf->count >= LEAF_OVERSIZE_COUNT))
+    if (!live || leaf_too_large(live, leaf_shared(leaf), leaf->count + 1u))
         return put_rebuild(edit, probe, in, at, false);
     if (live > leaf->block.size || !writable(edit->tree, leaf))
         return put_copy(edit, probe, in, at, live);

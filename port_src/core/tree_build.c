@@ -131,19 +131,17 @@ static enum status leaf_flush(struct tree_builder *builder)
     struct tree *tree = builder->tree;
     struct child leaf = {.sum = builder->item_count};
     const struct item *end = &builder->items[builder->item_count - 1];
-    enum node_kind kind;
+    struct layout layout = plan_layout(&builder->plan);
     enum status st;
 
     for (uint32_t i = 0; i < builder->item_count; i++) {
         builder->items[i].text = builder->text.data + builder->texts[i];
         builder->items[i].value = builder->value.data + builder->values[i];
     }
-    leaf.node =
-        tree_alloc(tree, leaf_capacity(plan_size(&builder->plan, &kind)));
+    leaf.node = tree_alloc(tree, leaf_capacity(layout.size));
     if (!leaf.node)
         return mem_status(tree->epochs->mem);
-    plan_size(&builder->plan, &kind);
-    leaf_build(&builder->plan, kind, builder->items, leaf.node);
+    leaf_build(&builder->plan, layout.kind, builder->items, leaf.node);
     if (builder->count > builder->item_count) {
         leaf.text = builder->items[0].text;
         leaf.size = separator_size(
@@ -220,7 +218,7 @@ static enum status place(struct tree_builder *builder)
 {
     struct item item = builder->items[builder->item_count];
     struct plan wider = builder->plan;
-    enum node_kind kind;
+    struct layout layout;
     enum status st;
 
     if (builder->item_count == 0) {
@@ -230,9 +228,9 @@ static enum status place(struct tree_builder *builder)
     }
     wider.head.text = builder->text.data + builder->texts[0];
     plan_add(&wider, &item);
-    if (builder->item_count < LEAF_OVERSIZE_COUNT ||
-        (plan_size(&wider, &kind) <= LEAF_BYTES_MAX &&
-         builder->item_count < ITEMS_MAX)) {
+    layout = plan_layout(&wider);
+    if (builder->item_count < ITEMS_MAX &&
+        !leaf_too_large(layout.size, layout.shared, wider.count)) {
         builder->plan = wider;
         builder->item_count++;
         return ST_OK;

@@ -81,7 +81,7 @@ static bool check_leaf(struct check *check, const struct tree_node *leaf,
     if (check->leaf_depth != depth)
         return broken(check, "leaves at depths %u and %u", depth,
                       check->leaf_depth);
-    if (leaf->block.size > LEAF_BYTES_MAX && leaf->count > LEAF_OVERSIZE_COUNT)
+    if (leaf_too_large(leaf_live(leaf), leaf_shared(leaf), leaf->count))
         return broken(check, "a leaf of %u bytes and %u keys", leaf->block.size,
                       leaf->count);
     if (leaf_live(leaf) > leaf->block.size)

@@ -86,6 +86,12 @@ static void replace_two(struct tree *tree, struct tree_node *parent,
     branch_remove(parent, left + 1);
 }
 
+/* Bytes that the entries of a leaf do not share. */
+static size_t leaf_own(const struct tree_node *leaf)
+{
+    return leaf_live(leaf) - leaf_shared(leaf);
+}
+
 /* Two leaves as one page if that is small enough; NULL if not. */
 static struct tree_node *merge_leaves(struct tree *tree,
                                       const struct tree_node *left,
@@ -99,8 +105,7 @@ static struct tree_node *merge_leaves(struct tree *tree,
                                       item_bytes + leaf_items_bytes(left) +
                                           leaf_items_bytes(right));
     struct plan plan;
-    enum node_kind kind;
-    size_t size;
+    struct layout layout;
     uint8_t *text;
 
     if (!items)
@@ -108,11 +113,12 @@ static struct tree_node *merge_leaves(struct tree *tree,
     text = leaf_items(left, items, (uint8_t *)items + item_bytes);
     leaf_items(right, items + left->count, text);
     plan_items(&plan, items, count);
-    size = plan_size(&plan, &kind);
-    if (size <= LEAF_MERGED_MAX) {
-        merged = leaf_alloc(tree, kind, size);
+    layout = plan_layout(&plan);
+    if (layout.size - layout.shared <= LEAF_MERGED_MAX &&
+        !leaf_too_large(layout.size, layout.shared, count)) {
+        merged = leaf_alloc(tree, layout.kind, layout.size);
         if (merged)
-            leaf_build(&plan, kind, items, merged);
+            leaf_build(&plan, layout.kind, items, merged);
     }
     scratch_free(&scratch);
     return merged;
@@ -186,9 +192,8 @@ static void tidy(struct tree *tree, struct path *path)
 
     if (leaf->kind != NODE_BRANCH) {
         struct tree_node *merged = NULL;
-        size_t live = leaf_live(leaf);
 
-        if (level > 0 && live < LEAF_MERGE_BELOW &&
+        if (level > 0 && leaf_own(leaf) < LEAF_MERGE_BELOW &&
             path->at[level - 1].node->count > 1) {
             struct tree_node *parent = path->at[level - 1].node;
             uint32_t left = path->at[level - 1].index;
@@ -196,7 +201,7 @@ static void tidy(struct tree *tree, struct path *path)
 
             if (left + 1 == parent->count)
                 left--;
-            if (leaf_live(children[left]) + leaf_live(children[left + 1]) <=
+            if (leaf_own(children[left]) + leaf_own(children[left + 1]) <=
                 LEAF_BYTES_MAX)
                 merged = merge_leaves(tree, children[left], children[left + 1]);
             if (merged)

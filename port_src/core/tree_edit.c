@@ -26,7 +26,7 @@ void tree_retire(struct tree *tree, struct epoch_block *block)
 struct tree_node *leaf_alloc(struct tree *tree, enum node_kind kind,
                              size_t live)
 {
-    if (kind == NODE_SLOTTED && live <= LEAF_BYTES_MAX) {
+    if (kind == NODE_SLOTTED && live < LEAF_BYTES_MAX) {
         live += live / 2;
         if (live > LEAF_BYTES_MAX)
             live = LEAF_BYTES_MAX;
@@ -329,13 +329,12 @@ static bool cut_leaf(struct edit *edit, const struct item *items,
                      uint32_t *pieces)
 {
     struct plan plan;
-    enum node_kind kind;
+    struct layout layout;
     struct child *child;
-    size_t size;
 
     plan_items(&plan, items, count);
-    size = plan_size(&plan, &kind);
-    if (size > LEAF_BYTES_MAX && count > LEAF_OVERSIZE_COUNT) {
+    layout = plan_layout(&plan);
+    if (leaf_too_large(layout.size, layout.shared, count)) {
         uint32_t cut = count / 2;
 
         if (grown == count - 1)
@@ -349,10 +348,11 @@ static bool cut_leaf(struct edit *edit, const struct item *items,
     REQUIRE(*pieces < CUT_MAX);
     child = &fresh[*pieces];
     *child = (struct child){.sum = count};
-    child->node = edit_keep(edit, leaf_alloc(edit->tree, kind, size));
+    child->node =
+        edit_keep(edit, leaf_alloc(edit->tree, layout.kind, layout.size));
     if (!child->node)
         return false;
-    leaf_build(&plan, kind, items, child->node);
+    leaf_build(&plan, layout.kind, items, child->node);
     if (*pieces > 0) {
         child->text = items[0].text;
         child->size = separator_size(bytes_of(items[-1].text, items[-1].size),

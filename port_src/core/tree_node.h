@@ -20,9 +20,11 @@
  * *Slotted* takes the rest: the prefix of the whole key is shared, and a slot
  * holds the next four bytes, so that most comparisons stay in the slots.
  *
- * A page takes LEAF_BYTES_MAX at most, and is allocated in sixteenths of it as
- * it grows, which keeps random inserts at about 90 % fill. Keys too long for
- * that are allowed pages of up to LEAF_OVERSIZE_COUNT entries of any size.
+ * What a page does not share takes LEAF_BYTES_MAX at most, and a page is
+ * allocated in sixteenths of that as it grows, which keeps random inserts at
+ * about 90 % fill. Entries too long for that are allowed pages of up to
+ * LEAF_OVERSIZE_COUNT of any size. A very long shared part, which is copied
+ * for each entry when the page is rebuilt, lets fewer entries share it.
  *
  * A branch separates child i - 1 from child i by the shortest string that is
  * greater than every key of the one and not greater than any of the other:
@@ -55,6 +57,7 @@ _Static_assert(sizeof(struct tree_node) == 40, "the header has no padding");
 #define LEAF_STEP 64
 #define LEAF_BYTES_MAX (16 * LEAF_STEP - MEM_OVERHEAD)
 #define LEAF_OVERSIZE_COUNT 4
+#define LEAF_SHARED_BYTES_MAX (512u << 10) /* count times shared */
 #define NODE_SLACK 8 /* bytes that may be read behind what is used */
 #define STRIDE_VALUE_MAX 16
 
@@ -198,13 +201,24 @@ bool leaf_replace(struct tree_node *leaf, uint32_t index, struct bytes value,
 
 void leaf_remove(struct tree_node *leaf, uint32_t index);
 
-/* The size of a new page for `live` bytes: steps, or exact when oversized. */
+/* The size of a new page for `live` bytes. */
 static inline size_t leaf_capacity(size_t live)
 {
-    if (live > LEAF_BYTES_MAX)
-        return live;
     return (live + MEM_OVERHEAD + LEAF_STEP - 1) / LEAF_STEP * LEAF_STEP -
            MEM_OVERHEAD;
+}
+
+/* Must a page of `size` bytes, `shared` of them by all entries, be split? */
+static inline bool leaf_too_large(size_t size, size_t shared, size_t count)
+{
+    return count > LEAF_OVERSIZE_COUNT &&
+           (size - shared > LEAF_BYTES_MAX ||
+            count * shared > LEAF_SHARED_BYTES_MAX);
+}
+
+static inline size_t leaf_shared(const struct tree_node *leaf)
+{
+    return (size_t)leaf->prefix + leaf->infix;
 }
 
 /* How the entries of a page will be laid out; grown item by item. */
@@ -226,13 +240,19 @@ struct plan {
 void plan_begin(struct plan *plan, const struct item *item);
 void plan_add(struct plan *plan, const struct item *item);
 
-/* The bytes that a page of this plan takes, and in which format. */
-size_t plan_size(const struct plan *plan, enum node_kind *ret_kind);
+/* What a page of a plan will be like. */
+struct layout {
+    enum node_kind kind;
+    size_t size;   /* bytes that it takes */
+    size_t shared; /* those of them that all entries share */
+};
+
+struct layout plan_layout(const struct plan *plan);
 
 /* Plans `count` > 0 items. */
 void plan_items(struct plan *plan, const struct item *items, uint32_t count);
 
-/* Writes the planned items to a page of at least plan_size() bytes. */
+/* Writes the planned items to a page of at least layout.size bytes. */
 void leaf_build(const struct plan *plan, enum node_kind kind,
                 const struct item *items, struct tree_node *leaf);
 

@@ -911,6 +911,37 @@ static void keys_and_values_that_are_too_big(void **state)
     free(huge);
 }
 
+/* A key of 32 KB with many partners: pages share it. */
+static void a_long_first_component_is_shared(void **state)
+{
+    uint8_t *first = malloc(32000);
+    struct mem mem;
+    struct epochs epochs;
+    struct tree tree;
+    struct tree_change change;
+
+    (void)state;
+    memset(first, 'x', 32000);
+    first[0] = 0xD4;
+    first[31999] = 0x01;
+    mem_init(&mem, 0);
+    epochs_init(&epochs, &mem);
+    tree_init(&tree, &epochs);
+    for (uint64_t i = 0; i < 2000; i++) {
+        uint8_t second[16];
+        size_t size = make_integer(second, i * 7919 % 2000);
+        struct tree_key key = {bytes_of(first, 32000), bytes_of(second, size)};
+
+        assert_int_equal(tree_add(&tree, key, bytes_of(NULL, 0), &change),
+                         ST_OK);
+    }
+    expect_valid(&tree);
+    assert_true(tree.bytes < 2000 * 32000 / 8);
+    tree_clear(&tree);
+    assert_int_equal(mem.used, 0);
+    free(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -927,6 +958,7 @@ int main(void)
         cmocka_unit_test(bulk_load_survives_any_failing_allocation),
         cmocka_unit_test(the_limit_stops_puts_and_lets_deletes_go_on),
         cmocka_unit_test(keys_and_values_that_are_too_big),
+        cmocka_unit_test(a_long_first_component_is_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
