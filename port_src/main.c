@@ -139,7 +139,7 @@ static int run_port(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fputs(help, stderr);
+        process_complain("what is to be done? see rhizome --help");
         return EXIT_USAGE;
     }
     if (strcmp(argv[1], "port") == 0)

@@ -24,6 +24,13 @@
  * tried again. A store that is half undone must not answer: if that fails as
  * well, the program ends.
  *
+ * The limit on what a command removes is one on external terms, for those are
+ * what its caller is told, while records hold encoded keys: a key shrinks to
+ * a fifteenth (a float of 1e300) or grows as it is decoded. So the records
+ * are decoded to be measured, but only when their encoded bytes pass the
+ * limit, and each one once; how far below the limit they are then tells when
+ * to look again. Most commands only add up sizes.
+ *
  * The road not taken is a copy of the trees' roots as a savepoint. It is O(1)
  * with copy-on-write trees, but makes every node shared: the next write to
  * each page would copy it, which costs every command what only the failing
@@ -36,6 +43,7 @@
 #include <unistd.h>
 
 #include "core/exit.h"
+#include "core/key.h"
 #include "core/store_internal.h"
 
 /* Between commands the buffer keeps at most this much. */
@@ -77,6 +85,67 @@ static void *record_payload(struct record *record)
     return record + 1;
 }
 
+/* The bytes of an encoded key as an external term. */
+static enum status external_bytes(struct store *store, struct bytes key,
+                                  size_t *ret)
+{
+    struct buffer *scratch = &store->values[0];
+    enum status st;
+
+    scratch->size = 0;
+    mem_exempt_begin(&store->mem);
+    st = key_decode(key, scratch);
+    mem_exempt_end(&store->mem);
+    *ret = scratch->size;
+    return st;
+}
+
+/* Brings `measured_bytes` up to the end of the list. */
+static enum status measure_removed(struct store *store)
+{
+    struct change_list *list = &store->changes;
+    struct change change;
+
+    while (store_change_next(store, &list->measured, &change)) {
+        bool has_value = change.table->traits->has_value;
+        size_t first;
+        size_t second = change.second.size;
+        enum status st;
+
+        if (change.kind != CHANGE_REMOVE)
+            continue;
+        st = external_bytes(store, change.first, &first);
+        if (st == ST_OK && second && !has_value)
+            st = external_bytes(store, change.second, &second);
+        if (st < 0)
+            return st;
+        list->measured_bytes += first + second;
+    }
+    return ST_OK;
+}
+
+/* May one element more be removed? Those in the list so far are sure. */
+static enum status check_removed(struct store *store, const struct table *table)
+{
+    struct change_list *list = &store->changes;
+    size_t max = list->removed_bytes_max;
+    enum status st;
+
+    if (!max || list->removed < 2 || list->removed_bytes <= list->measure_at)
+        return ST_OK;
+    st = measure_removed(store);
+    if (st < 0)
+        return st;
+    if (list->measured_bytes > max)
+        return store_fail(store, ST_TOO_BIG,
+                          "the reply would pass its limit and nothing was "
+                          "done; ask for it in smaller pieces",
+                          table_name(table), bytes_of(NULL, 0));
+    list->measure_at =
+        list->removed_bytes + (max - list->measured_bytes) + max / 16;
+    return ST_OK;
+}
+
 enum status change_push(struct store *store, enum change_kind kind,
                         struct table *table, struct bytes first,
                         struct bytes second)
@@ -91,6 +160,11 @@ enum status change_push(struct store *store, enum change_kind kind,
         return store_fail(store, ST_TOO_BIG,
                           "one command changes too much; send several",
                           table_name(table), bytes_of(NULL, 0));
+    if (kind == CHANGE_REMOVE) {
+        st = check_removed(store, table);
+        if (st < 0)
+            return st;
+    }
     st = buffer_reserve(&list->records, size);
     if (st < 0)
         return st;
@@ -110,6 +184,10 @@ enum status change_push(struct store *store, enum change_kind kind,
     list->last = list->records.size;
     list->records.size += size;
     list->deferred += kind == CHANGE_CLEAR || kind == CHANGE_DROP;
+    if (kind == CHANGE_REMOVE) {
+        list->removed++;
+        list->removed_bytes += first.size + second.size;
+    }
     return ST_OK;
 }
 
@@ -121,6 +199,10 @@ void change_pop(struct store *store)
     REQUIRE(list->records.size > 0);
     list->deferred -=
         record->kind == CHANGE_CLEAR || record->kind == CHANGE_DROP;
+    if (record->kind == CHANGE_REMOVE) {
+        list->removed--;
+        list->removed_bytes -= (size_t)record->first_size + record->second_size;
+    }
     list->records.size = list->last;
     list->last = record->previous;
 }
@@ -221,6 +303,11 @@ static void change_reset(struct store *store)
     list->records.size = 0;
     list->last = 0;
     list->deferred = 0;
+    list->removed = 0;
+    list->removed_bytes = 0;
+    list->measure_at = list->removed_bytes_max;
+    list->measured = 0;
+    list->measured_bytes = 0;
     if (list->records.capacity > CHANGES_KEPT_BYTES)
         buffer_free(&list->records);
 }

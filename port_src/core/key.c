@@ -74,7 +74,9 @@
  * key_encode.c (with key_writer.c) and key_decode.c walk with an explicit stack
  * of one small frame a container, ETF_DEPTH_MAX of them (24 KiB of the C stack
  * at most, touched only as deep as a term goes); so does key_skip() with 4
- * bytes a level. Nothing recurses.
+ * bytes a level. The values of a map stand behind its keys, and whoever reads
+ * both by turns must know where they begin: key_note_maps() tells it for all
+ * maps within a term in one pass. Nothing recurses.
  *
  * The scheme for integers and the escapes are those of FoundationDB's tuple
  * layer, with a second escape more so that the end of a bitstring sorts.
@@ -221,10 +223,18 @@ static uint32_t enter_fun(const uint8_t **p, const uint8_t *end)
 /* Stands for the elements of a list, which tells when it is done. */
 #define OPEN_LIST UINT32_MAX
 
-const uint8_t *key_skip(const uint8_t *p, const uint8_t *end, size_t count)
+/*
+ * Both key_skip() and key_note_maps(), which has `keys_end`. For the latter a
+ * map is two containers in one another: its keys and, around them, its
+ * values. `marks` has the place of the first key where the keys are open.
+ */
+static inline __attribute__((always_inline)) const uint8_t *
+skip(const uint8_t *p, const uint8_t *end, size_t count, const uint8_t *start,
+     uint16_t *keys_end)
 {
     /* What each open container still wants. */
-    uint32_t stack[ETF_DEPTH_MAX + 1];
+    uint32_t stack[2 * ETF_DEPTH_MAX + 1];
+    uint16_t marks[2 * ETF_DEPTH_MAX + 1];
     uint32_t left = (uint32_t)count;
     unsigned depth = 0;
 
@@ -236,6 +246,8 @@ const uint8_t *key_skip(const uint8_t *p, const uint8_t *end, size_t count)
             if (depth == 0)
                 return p;
             left = stack[--depth];
+            if (keys_end && marks[depth])
+                keys_end[marks[depth]] = (uint16_t)(p - start);
         }
         if (left == OPEN_LIST) {
             if (*p == KEY_LIST_END) {
@@ -285,13 +297,39 @@ const uint8_t *key_skip(const uint8_t *p, const uint8_t *end, size_t count)
             break;
         default:
             REQUIRE(*p >= KEY_TUPLE && *p <= KEY_LARGE_MAP);
-            children =
-                *p <= KEY_LARGE_TUPLE ? enter_tuple(&p) : 2 * enter_map(&p);
+            if (*p <= KEY_LARGE_TUPLE) {
+                children = enter_tuple(&p);
+                break;
+            }
+            children = enter_map(&p);
+            if (!keys_end) {
+                children *= 2;
+                break;
+            }
+            REQUIRE(depth + 1 < 2 * ETF_DEPTH_MAX);
+            marks[depth] = 0;
+            stack[depth++] = left;
+            marks[depth] = (uint16_t)(p - start);
+            stack[depth++] = children;
+            left = children;
+            continue;
         }
-        REQUIRE(depth <= ETF_DEPTH_MAX);
+        REQUIRE(depth <= 2 * ETF_DEPTH_MAX);
+        marks[depth] = 0;
         stack[depth++] = left;
         left = children;
     }
+}
+
+const uint8_t *key_skip(const uint8_t *p, const uint8_t *end, size_t count)
+{
+    return skip(p, end, count, NULL, NULL);
+}
+
+const uint8_t *key_note_maps(const uint8_t *p, const uint8_t *end,
+                             const uint8_t *start, uint16_t *keys_end)
+{
+    return skip(p, end, 1, start, keys_end);
 }
 
 /* Behind the trailer at `p`. */

@@ -56,7 +56,7 @@ enum status key_encode(struct bytes term, struct buffer *out);
  * comes back as made by the process <0.0.0> of nonode@nohost.
  *
  * Errors: ST_NO_MEMORY, ST_MEMORY_LIMIT; `out` is then as it was. `key` must
- * come from key_encode(). O(size), with maps as above.
+ * come from key_encode(). O(size), maps included.
  */
 enum status key_decode(struct bytes key, struct buffer *out);
 

@@ -9,7 +9,10 @@
  *     fill no byte and for atoms of more than 255 bytes). So is the number
  *     of a list's elements.
  *   - The values of a map stand behind all of its keys. A map's frame keeps
- *     a second place to read at, and each key or value swaps the two.
+ *     a second place to read at, and each key or value swaps the two. Where
+ *     the values begin is found by stepping over an outermost map once, which
+ *     notes it for all maps in it: to step over the keys of each by itself
+ *     would visit a key of a key of a key .. at every level.
  *   - Which integral numbers are floats stands in the trailer. It ends with
  *     00, so a key that ends otherwise has none; else its place is found by
  *     stepping over the term first.
@@ -73,8 +76,12 @@ struct decoder {
     uint64_t until_tie; /* integral numbers before its float */
     bool negative_zero;
 
+    const uint8_t *key;       /* its first byte */
+    const uint8_t *noted_end; /* of the last outermost map; or `key` */
+
     unsigned depth;
     struct frame stack[ETF_DEPTH_MAX];
+    uint16_t keys_end[KEY_BYTES_MAX]; /* key_note_maps() */
 };
 
 static __attribute__((noinline)) enum status decoder_grow(struct decoder *d,
@@ -629,6 +636,7 @@ static void decode_tuple(struct decoder *d)
 /* Stands on the first key afterwards. */
 static void decode_map(struct decoder *d)
 {
+    const uint8_t *map = d->in;
     struct frame *f;
     uint32_t count;
 
@@ -644,7 +652,9 @@ static void decode_map(struct decoder *d)
     f = push(d, MAP_VALUE, count);
     f->exact = d->exact;
     f->other = d->in;
-    d->in = key_skip(d->in, d->end, count);
+    if (map >= d->noted_end) /* in no other map */
+        d->noted_end = key_note_maps(map, d->end, d->key, d->keys_end);
+    d->in = d->key + d->keys_end[d->in - d->key];
 }
 
 /* Swaps the two places of a map: from a key to its value or back. */
@@ -814,7 +824,10 @@ enum status key_decode(struct bytes key, struct buffer *out)
 
     if (st < 0)
         return st;
+    REQUIRE(key.size <= KEY_BYTES_MAX);
     d.in = key.data;
+    d.key = key.data;
+    d.noted_end = key.data;
     d.end = key.data + key.size;
     d.out = out;
     d.start = out->size;

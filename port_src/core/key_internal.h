@@ -151,6 +151,14 @@ size_t key_integer_size(const uint8_t *p);
  */
 const uint8_t *key_skip(const uint8_t *p, const uint8_t *end, size_t count);
 
+/*
+ * The same for one term, which lies less than KEY_BYTES_MAX bytes behind
+ * `start`. Of every map in it that has keys, keys_end[n] tells where they end
+ * and its values begin, n being where they begin: offsets from `start`.
+ */
+const uint8_t *key_note_maps(const uint8_t *p, const uint8_t *end,
+                             const uint8_t *start, uint16_t *keys_end);
+
 /* Writes the integer v, in up to 9 bytes; gives the place behind it. */
 static inline uint8_t *key_put_u64(uint8_t *p, uint64_t v)
 {

@@ -121,6 +121,17 @@ uint64_t store_seq(const struct store *store)
     return store->seq;
 }
 
+void store_set_removed_bytes_max(struct store *store, size_t bytes)
+{
+    store->changes.removed_bytes_max = bytes;
+    store->changes.measure_at = bytes;
+}
+
+uint64_t store_removed_count(const struct store *store)
+{
+    return store->changes.removed;
+}
+
 static size_t buffer_charge(const struct buffer *buffer)
 {
     return buffer->capacity ? mem_charge(buffer->capacity) : 0;

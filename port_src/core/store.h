@@ -57,6 +57,18 @@ void store_rollback(struct store *store);
 /* Bytes that one command may collect in its change list; ST_TOO_BIG beyond. */
 #define STORE_CHANGES_BYTES_MAX (1u << 30)
 
+/*
+ * Elements that one command removes are reported, and a report has a limit:
+ * a mutation fails with ST_TOO_BIG once those in the list, as external terms,
+ * must take more than `bytes` (0, as at first: never). It does not collect
+ * much more than that, either. One element may always be removed, and a
+ * cleared table counts for nothing.
+ */
+void store_set_removed_bytes_max(struct store *store, size_t bytes);
+
+/* How many elements the running command has removed so far. */
+uint64_t store_removed_count(const struct store *store);
+
 /* `name` is an encoded key of at most 255 bytes. NULL if there is none. */
 struct table *store_find(const struct store *store, struct bytes name);
 

@@ -39,6 +39,7 @@ struct table {
     enum table_type type;
     bool linked; /* refers or is referred to: mutations must settle */
     uint32_t slot;
+    uint32_t note; /* table_note() */
     struct tree trees[2];
     uint64_t next_id; /* pom; 0 when all ids are given out */
     struct link links[2];
@@ -60,6 +61,14 @@ struct change_list {
     struct buffer records;
     size_t last;       /* offset of the newest record */
     uint64_t deferred; /* records that a commit must look at */
+
+    /* Of REMOVE alone: what change_push() limits. */
+    size_t removed_bytes_max; /* of external terms; 0: no limit */
+    uint64_t removed;         /* records */
+    size_t removed_bytes;     /* of their payloads, as they are encoded */
+    size_t measure_at;        /* the removed_bytes to measure them at */
+    size_t measured;          /* offset of the first one not measured */
+    size_t measured_bytes;    /* of those before it, as external terms */
 };
 
 struct store {

@@ -169,6 +169,16 @@ uint64_t table_next_id(const struct table *table)
     return table->next_id;
 }
 
+uint32_t table_note(const struct table *table)
+{
+    return table->note;
+}
+
+void table_set_note(struct table *table, uint32_t note)
+{
+    table->note = note;
+}
+
 /* --- Reading ------------------------------------------------------------ */
 
 /* A pair's key in the tree of `side`, from its components in fwd order. */

@@ -95,6 +95,11 @@ size_t table_bytes(const struct table *table);
 /* The id that the next row of a pom gets; 0 if all are given out. */
 uint64_t table_next_id(const struct table *table);
 
+/* A number that whoever visits many tables may leave with each, to know it
+ * again; 0 between visits. */
+uint32_t table_note(const struct table *table);
+void table_set_note(struct table *table, uint32_t note);
+
 /* Whether the side has a pair or row of `key`. The reading functions REQUIRE
  * table_has_side(). O(log n). */
 bool table_has_key(const struct table *table, enum side side, struct bytes key);

@@ -98,13 +98,24 @@ void commands_forget_table(struct commands *commands)
     commands->cache.table = NULL;
 }
 
+/* What was given for a name is no term: an error must not repeat it. */
+static void forget_name(struct call *call)
+{
+    call->complaint.table = bytes_of(NULL, 0);
+}
+
 enum status call_table_name(struct call *call, struct bytes *ret_name)
 {
     struct reader name;
 
+    enum status st;
+
     call->complaint.table = call_term(call);
     name = reader_of(call->complaint.table);
-    return call_encode(call, &name, SCRATCH_NAME, ret_name);
+    st = call_encode(call, &name, SCRATCH_NAME, ret_name);
+    if (st == ST_BAD_ARGUMENT)
+        forget_name(call);
+    return st;
 }
 
 /* The table of the last command, if `name` is what it was called then. */
@@ -145,6 +156,8 @@ enum status call_table(struct call *call)
         call->complaint = (struct complaint){.position = -1, .index = -1};
         return ST_NO_TABLE; /* no table can be called that */
     }
+    if (st == ST_BAD_ARGUMENT)
+        forget_name(call);
     if (st < 0)
         return st;
     call->table = store_find(call->store, key);
@@ -358,48 +371,96 @@ void call_put_element(struct call *call, const struct table *table,
     }
 }
 
-/* Remembers a table of the cascade, once, in order of first appearance. */
-static void cascade_note(struct call *call, struct buffer *tables,
-                         struct table *table)
+/*
+ * A cascade is gathered in one pass over the changes, whatever the number of
+ * tables: a loss is chained behind the one before of its table, and where a
+ * table's chain ends is found by the note that the table carries meanwhile.
+ *
+ *     tables   [T1 first last] [T2 first last] ..    by their first loss
+ *     losses   [position next] [position next] ..    by position
+ */
+struct cascade_table {
+    struct table *table;
+    uint32_t first; /* entries of `losses`, from 0 */
+    uint32_t last;
+};
+
+struct cascade_loss {
+    size_t position; /* in the change list */
+    uint32_t next;   /* in the chain; void in its last entry */
+};
+
+static struct cascade_table *cascade_table(const struct buffer *tables,
+                                           uint32_t index)
 {
-    const struct table *known;
+    return (struct cascade_table *)(void *)tables->data + index;
+}
+
+static struct cascade_loss *cascade_loss(const struct buffer *losses,
+                                         uint32_t index)
+{
+    return (struct cascade_loss *)(void *)losses->data + index;
+}
+
+/* Takes note that `table` lost what the change at `position` tells. */
+static enum status cascade_note(struct buffer *tables, struct buffer *losses,
+                                struct table *table, size_t position)
+{
+    struct cascade_loss loss = {position, 0};
+    uint32_t index = (uint32_t)(losses->size / sizeof(loss));
+    uint32_t note = table_note(table);
     enum status st;
 
-    for (size_t at = 0; at < tables->size; at += sizeof(known)) {
-        memcpy(&known, tables->data + at, sizeof(known));
-        if (known == table)
-            return;
-    }
-    st = buffer_append(tables, bytes_of(&table, sizeof(table)));
+    st = buffer_append(losses, bytes_of(&loss, sizeof(loss)));
     if (st < 0)
-        call->out->status = st;
+        return st;
+    if (note) {
+        struct cascade_table *known = cascade_table(tables, note - 1);
+
+        cascade_loss(losses, known->last)->next = index;
+        known->last = index;
+    } else {
+        struct cascade_table entry = {table, index, index};
+
+        st = buffer_append(tables, bytes_of(&entry, sizeof(entry)));
+        if (st < 0)
+            return st;
+        note = (uint32_t)(tables->size / sizeof(entry));
+        table_set_note(table, note);
+    }
+    return ST_OK;
 }
 
 /* Puts {Table, Elements}, or {Table, Count} if it was emptied as a whole. */
-static void cascade_put(struct call *call, const struct table *table)
+static void cascade_put(struct call *call, const struct cascade_table *entry,
+                        const struct buffer *losses)
 {
     struct writer *out = call->out;
-    size_t position = call->mark;
+    uint32_t index = entry->first;
     bool cleared = false;
     uint64_t count = 0;
-    struct change change;
     size_t list;
 
     put_tuple(out, 2);
-    put_key(out, table_name(table));
+    put_key(out, table_name(entry->table));
     list = put_list_begin(out);
-    while (store_change_next(call->store, &position, &change) &&
-           writer_status(out) == ST_OK) {
-        if (change.table != table)
-            continue;
+    while (writer_status(out) == ST_OK) {
+        const struct cascade_loss *loss = cascade_loss(losses, index);
+        size_t position = loss->position;
+        struct change change;
+
+        REQUIRE(store_change_next(call->store, &position, &change));
         if (change.kind == CHANGE_REMOVE) {
-            call_put_element(call, table, SIDE_FWD, change.first,
+            call_put_element(call, entry->table, SIDE_FWD, change.first,
                              change.second);
             count++;
-        } else if (change.kind == CHANGE_CLEAR) {
+        } else {
             cleared = true;
             count += change.count;
         }
+        if (index == entry->last)
+            break;
+        index = loss->next;
     }
     if (cleared) {
         put_truncate(out, list);
@@ -409,21 +470,28 @@ static void cascade_put(struct call *call, const struct table *table)
     }
 }
 
-void call_put_changes(struct call *call, enum side side)
+/* Puts what this table lost, and notes what others did. */
+static void put_evicted(struct call *call, enum side side,
+                        struct buffer *tables, struct buffer *losses)
 {
-    struct buffer *tables = call_scratch(call, SCRATCH_TABLES);
     struct writer *out = call->out;
     size_t list = put_list_begin(out);
     size_t position = call->mark;
+    size_t next = position;
     struct change change;
     uint64_t evicted = 0;
 
-    while (store_change_next(call->store, &position, &change) &&
-           writer_status(out) == ST_OK) {
+    for (; store_change_next(call->store, &next, &change) &&
+           writer_status(out) == ST_OK;
+         position = next) {
         if (change.kind != CHANGE_REMOVE && change.kind != CHANGE_CLEAR)
             continue;
         if (change.table != call->table) {
-            cascade_note(call, tables, change.table);
+            enum status st =
+                cascade_note(tables, losses, change.table, position);
+
+            if (st < 0)
+                out->status = st;
         } else if (change.kind == CHANGE_REMOVE) {
             call_put_element(call, call->table, side, change.first,
                              change.second);
@@ -431,13 +499,26 @@ void call_put_changes(struct call *call, enum side side)
         }
     }
     put_list_end(out, list, evicted);
+}
 
+void call_put_changes(struct call *call, enum side side)
+{
+    struct buffer *tables = call_scratch(call, SCRATCH_TABLES);
+    struct buffer *losses = call_scratch(call, SCRATCH_LOSSES);
+    struct writer *out = call->out;
+    uint32_t count;
+    size_t list;
+
+    /* A value may be as large as a frame: to take it out alone goes. */
+    out->answer_limited = store_removed_count(call->store) != 1;
+    put_evicted(call, side, tables, losses);
+    count = (uint32_t)(tables->size / sizeof(struct cascade_table));
     list = put_list_begin(out);
-    for (size_t at = 0; at < tables->size; at += sizeof(struct table *)) {
-        const struct table *table;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cascade_table *entry = cascade_table(tables, i);
 
-        memcpy(&table, tables->data + at, sizeof(table));
-        cascade_put(call, table);
+        table_set_note(entry->table, 0);
+        cascade_put(call, entry, losses);
     }
-    put_list_end(out, list, tables->size / sizeof(struct table *));
+    put_list_end(out, list, count);
 }

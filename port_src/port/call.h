@@ -31,7 +31,8 @@ enum scratch {
     SCRATCH_FIRST, /* of an element, or of a bound to start from */
     SCRATCH_SECOND,
     SCRATCH_TO,
-    SCRATCH_TABLES, /* pointers: the tables of a cascade */
+    SCRATCH_TABLES, /* of a cascade, one entry for each */
+    SCRATCH_LOSSES, /* of all of these tables, one entry for each */
     SCRATCH_COUNT,
 };
 

@@ -18,7 +18,8 @@
  * is one caller's mistake, hard to see from outside. Then the frame is walked
  * again, each request is checked by itself, and only those at fault are
  * answered with too_deep. Counting down the terms that are still to come
- * skips a term of any depth without a stack.
+ * skips a term of any depth without a stack; a fun that is too deep by itself
+ * is stepped over by the size that it states.
  *
  * A request's end is known before it runs. Whatever a handler read of it, and
  * whatever it was, the next request starts there.
@@ -139,6 +140,7 @@ enum status commands_create(struct store *store, struct mem *mem,
     for (unsigned i = 0; i < SCRATCH_COUNT; i++)
         commands->scratch[i] = BUFFER(mem);
     commands->entry.buffer = BUFFER(mem);
+    store_set_removed_bytes_max(store, writer->answer_max);
     *ret = commands;
     return ST_OK;
 }
@@ -436,7 +438,8 @@ static enum status call_run(struct call *call, struct reader *op)
 
 /*
  * The size of the term at the start of `input`, however deep it is; nested
- * tuples, lists and maps are counted, everything else is validated.
+ * tuples, lists and maps are counted, everything else is validated. What a
+ * deep fun holds is not: nobody will read it, for its request is refused.
  */
 static enum status skip_deep(struct bytes input, size_t *ret_size)
 {
@@ -456,7 +459,9 @@ static enum status skip_deep(struct bytes input, size_t *ret_size)
         if (!small && tag != ETF_LARGE_TUPLE && tag != ETF_LIST &&
             tag != ETF_MAP) {
             st = etf_validate(rest, &size, NULL);
-            if (st < 0)
+            if (st == ST_TOO_DEEP) /* a fun, and its size lies in `rest` */
+                size = 1 + (size_t)load_be32(rest.data + 1);
+            else if (st < 0)
                 return ST_BAD_TERM;
             at += size;
             continue;

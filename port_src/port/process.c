@@ -26,8 +26,14 @@ int process_own_stdout(void)
 {
     int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
-    if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDERR_FILENO, F_GETFD) < 0)
+    bool has_in = fcntl(STDIN_FILENO, F_GETFD) >= 0;
+
+    if (!has_in || fcntl(STDERR_FILENO, F_GETFD) < 0)
         fill_descriptors();
+    if (!has_in && out >= 0) {
+        close(out);
+        out = -1;
+    }
     dup2(STDERR_FILENO, STDOUT_FILENO);
     return out;
 }
@@ -52,8 +58,10 @@ bool process_settle(void)
     setrlimit(RLIMIT_CORE, &no_core);
     /* A parent that died before this call sends nothing; but then we have
      * another one by now. Not being told at all is no reason to stop: the
-     * end of stdin tells the same. */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+     * end of stdin tells the same. SIGTERM would wait for ever on a daemon
+     * that is stopped, and an orphan has nobody to answer and nothing to
+     * save. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     return getppid() == parent;
 }
 

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 /*
- * Moves stdout to a private descriptor, which is returned (-1 if there was
- * none), and makes descriptor 1 another name for stderr. Call it first.
+ * Moves stdout to a private descriptor, which is returned (-1 if it or stdin
+ * was closed: there is no client), and makes descriptor 1 another name for
+ * stderr. Call it first.
  *
  * Only frames may reach the client: it takes four stray bytes for a length.
  * Whatever a library prints goes to stderr from now on. Descriptors 0, 1 and
@@ -19,7 +20,7 @@ int process_own_stdout(void);
 
 /*
  * Ignores SIGPIPE, SIGINT and SIGHUP (a terminal's Ctrl-C is the client's
- * affair), writes no core file, and asks for SIGTERM when the parent dies.
+ * affair), writes no core file, and asks for SIGKILL when the parent dies.
  * False if the parent has died meanwhile.
  */
 bool process_settle(void);

@@ -27,7 +27,9 @@
  * The end. End of stdin and SIGTERM carry out what has been read completely
  * and write the replies; a broken frame writes the replies before it. A
  * client that has gone (EPIPE) is an end like any other. After SIGTERM a
- * client that does not read is waited for GRACE_MS, and no longer.
+ * client that reads nothing for GRACE_MS is given up; one that reads, however
+ * slowly, gets all its replies. A clock that ticks looks whether bytes have
+ * left, for libuv tells of a write only when it is complete.
  *
  * The session is static and never torn down: the process ends right after,
  * and freeing a large store node by node would only delay that. Under a leak
@@ -56,8 +58,11 @@
 /* A frame of replies is sent when it is this long. */
 #define SPLIT_BYTES (1u << 20)
 
-/* Requests carried out before the loop gets its turn. */
+/* What is carried out before the loop gets its turn: so many requests, or
+ * what this time is enough for. The clock is read at each STRIDE-th one. */
 #define REQUESTS_PER_TURN 4096
+#define TURN_NS 20000000
+#define CLOCK_STRIDE 8
 
 /*
  * What pipes are enlarged to, where the system lets us. That of stdin at once:
@@ -68,7 +73,9 @@
  */
 #define PIPE_BYTES (1 << 20)
 
+/* In ticks, not by the clock: while one long request runs, none passes. */
 #define GRACE_MS 3000
+#define GRACE_TICK_MS 250
 
 struct session {
     uv_loop_t loop;
@@ -95,6 +102,9 @@ struct session {
     bool stopping; /* by SIGTERM: what is cut short does not matter */
     bool ending;   /* `status` is set; only writing goes on */
     int status;
+
+    unsigned idle_ticks; /* while `stopping`: since bytes last left */
+    uint64_t bytes_gone; /* that had left by then */
 };
 
 static void session_pump(struct session *session);
@@ -379,6 +389,7 @@ static void pump_finish(struct session *session)
 
 static void session_pump(struct session *session)
 {
+    uint64_t deadline = uv_hrtime() + TURN_NS;
     unsigned budget = REQUESTS_PER_TURN;
     bool drained = false;
     bool more;
@@ -391,6 +402,8 @@ static void session_pump(struct session *session)
         }
         pump_step(session);
         budget--;
+        if (budget % CLOCK_STRIDE == 0 && uv_hrtime() > deadline)
+            budget = 0;
         if (writer_size(&session->writer) >= SPLIT_BYTES)
             output_flush(session);
     }
@@ -412,11 +425,21 @@ static void session_pump(struct session *session)
 
 /* --- signals and the start ---------------------------------------------- */
 
-static void on_grace_over(uv_timer_t *timer)
+static void on_grace_tick(uv_timer_t *timer)
 {
+    struct session *session = timer->data;
+    size_t queued =
+        uv_stream_get_write_queue_size((uv_stream_t *)&session->out);
+    uint64_t bytes_gone = session->figures->bytes_out - queued;
+
+    if (!queued || bytes_gone != session->bytes_gone)
+        session->idle_ticks = 0;
+    session->bytes_gone = bytes_gone;
+    if (++session->idle_ticks < GRACE_MS / GRACE_TICK_MS)
+        return;
     process_complain("asked to stop, but the client does not read its "
                      "replies; they are lost");
-    session_abandon(timer->data, EXIT_IO);
+    session_abandon(session, EXIT_IO);
 }
 
 static void on_term(uv_signal_t *signal, int number)
@@ -424,9 +447,15 @@ static void on_term(uv_signal_t *signal, int number)
     struct session *session = signal->data;
 
     (void)number;
+    if (session->stopping)
+        return;
     session->eof = true;
     session->stopping = true;
-    uv_timer_start(&session->grace, on_grace_over, GRACE_MS, 0);
+    session->bytes_gone =
+        session->figures->bytes_out -
+        uv_stream_get_write_queue_size((uv_stream_t *)&session->out);
+    uv_timer_start(&session->grace, on_grace_tick, GRACE_TICK_MS,
+                   GRACE_TICK_MS);
     if (!session->blocked)
         session_pump(session);
 }

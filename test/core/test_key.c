@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "core/etf.h"
@@ -451,6 +452,43 @@ static void encodings_have_a_limit(void **state)
     }
 }
 
+/* As PROTOCOL.md says it in bytes of the term, which are a client's. */
+static void terms_of_16000_bytes_fit(void **state)
+{
+    static const char large[] = "46 FF EF FF FF FF FF FF FF";
+    static const char *const parts[] = {
+        "6D 00 00 00 03 00 01 00",    /* escapes */
+        "6B 00 03 FF FE FD",          /* STRING: two bytes each */
+        "46 43 2F FF FF FF FF FF FF", /* a float with a long fraction */
+        "46 C3 E0 00 00 00 00 00 00", /* -2^63, with a tie */
+        "73 03 E9 E9 E9",             /* Latin-1 that becomes UTF-8 */
+        "77 02 00 01",                /* escapes in an atom */
+        "61 FF",
+        "62 FF FF FF 00",
+        "68 01 6A",
+        "74 00 00 00 01 61 01 46 3F B9 99 99 99 99 99 9A",
+    };
+    struct buffer key = encoded_hex(large);
+
+    (void)state;
+    assert_in_range(key.size, 130, 135);
+    buffer_free(&key);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct buffer part = from_hex(parts[i]);
+        struct buffer term = from_hex("69 00 00 00 00");
+        uint32_t count = (uint32_t)((16000 - 5) / part.size);
+
+        store_be32(term.data + 1, count);
+        for (uint32_t n = 0; n < count; n++)
+            assert_int_equal(buffer_append(&term, buffer_bytes(&part)), ST_OK);
+        key = encoded(buffer_bytes(&term));
+        assert_true(key.size <= 2 * term.size + 2);
+        buffer_free(&part);
+        buffer_free(&term);
+        buffer_free(&key);
+    }
+}
+
 static void big_integers_have_a_limit(void **state)
 {
     /* Tag, the length in three bytes, the bytes. */
@@ -555,6 +593,44 @@ static void deep_terms_come_back(void **state)
         expect_round_trip(buffer_bytes(&term));
         buffer_free(&term);
     }
+}
+
+/* The processor time to decode maps in one another, each the key of the one
+ * around it, many times over. */
+static clock_t nested_maps_time(unsigned depth)
+{
+    struct buffer term = BUFFER(&mem);
+    struct buffer back = BUFFER(&mem);
+    struct buffer key;
+    clock_t time;
+
+    for (unsigned n = 0; n < depth; n++)
+        term_maker_hex("74 00 00 00 01", &term);
+    term_maker_hex("61 01", &term);
+    for (unsigned n = 0; n < depth; n++)
+        term_maker_hex("61 02", &term);
+    key = encoded(buffer_bytes(&term));
+    time = clock();
+    for (unsigned n = 0; n < 1000; n++) {
+        back.size = 0;
+        assert_int_equal(key_decode(buffer_bytes(&key), &back), ST_OK);
+    }
+    time = clock() - time;
+    buffer_free(&term);
+    buffer_free(&back);
+    buffer_free(&key);
+    return time;
+}
+
+static void nested_maps_are_decoded_in_linear_time(void **state)
+{
+    clock_t few = nested_maps_time(120);
+    clock_t many = nested_maps_time(960);
+
+    (void)state;
+    if (many > 24 * few)
+        fail_msg("%ld us for 120 levels and %ld us for 960", (long)few,
+                 (long)many);
 }
 
 /* A map of many keys in disorder, some of them maps, with floats. */
@@ -748,6 +824,8 @@ static void damaged_terms_encode_or_are_refused(void **state)
         st = key_encode(bytes_of(term.data, size), &key);
         if (st == ST_OK)
             expect_round_trip(bytes_of(term.data, size));
+        else if (st == ST_TOO_BIG) /* a float may take 16 times its bytes */
+            assert_true(16 * size > KEY_BYTES_MAX);
         else
             assert_int_equal(st, ST_BAD_TERM);
     }
@@ -770,10 +848,12 @@ int main(void)
         cmocka_unit_test(ties_far_apart),
         cmocka_unit_test(maps_with_equal_keys_are_refused),
         cmocka_unit_test(encodings_have_a_limit),
+        cmocka_unit_test(terms_of_16000_bytes_fit),
         cmocka_unit_test(big_integers_have_a_limit),
         cmocka_unit_test(big_integers_of_all_sizes),
         cmocka_unit_test(giant_terms_cost_bounded_memory),
         cmocka_unit_test(deep_terms_come_back),
+        cmocka_unit_test(nested_maps_are_decoded_in_linear_time),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(unsigned_integers_have_a_short_cut),
         cmocka_unit_test(random_terms_come_back),

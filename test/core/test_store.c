@@ -469,6 +469,65 @@ static void the_memory_of_a_large_command_comes_back(void **state)
     world_close(&world);
 }
 
+/* Deletes keys from..from + 199 of a set; the first failure. */
+static enum status delete_200(struct world *world, unsigned from)
+{
+    enum status st = ST_OK;
+
+    for (unsigned n = from; n < from + 200 && st == ST_OK; n++) {
+        struct model_text key = world_key(n);
+        bool done;
+
+        st = table_delete(world->store, world->tables[0], SIDE_FWD,
+                          model_bytes(&key), NONE, &done);
+    }
+    return st;
+}
+
+static void removals_have_a_limit_of_their_own(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_open(&world, 1, 1000);
+    world_add_table(&world, TABLE_SET, NULL);
+    store_begin(world.store);
+    for (unsigned n = 0; n < 200; n++) {
+        struct model_text key = world_key(n);
+        bool done;
+
+        assert_int_equal(table_insert(world.store, world.tables[0], SIDE_FWD,
+                                      model_bytes(&key), NONE, &done),
+                         ST_OK);
+    }
+    store_commit(world.store);
+
+    /* What is not there counts for nothing, and one may always go. */
+    store_set_removed_bytes_max(world.store, 1);
+    store_begin(world.store);
+    assert_int_equal(delete_200(&world, 200), ST_OK);
+    assert_int_equal(delete_200(&world, 199), ST_OK);
+    assert_int_equal(store_removed_count(world.store), 1);
+    assert_int_equal(delete_200(&world, 200), ST_OK);
+    assert_int_equal(delete_200(&world, 0), ST_TOO_BIG);
+    assert_true(store_removed_count(world.store) < 4);
+    store_rollback(world.store);
+    assert_int_equal(store_removed_count(world.store), 0);
+    assert_int_equal(table_count(world.tables[0]), 200);
+
+    store_set_removed_bytes_max(world.store, 0);
+    store_begin(world.store);
+    assert_int_equal(delete_200(&world, 0), ST_OK);
+    assert_int_equal(store_removed_count(world.store), 200);
+    store_rollback(world.store);
+
+    store_begin(world.store);
+    assert_int_equal(table_clear(world.store, world.tables[0]), ST_OK);
+    assert_int_equal(store_removed_count(world.store), 0);
+    store_commit(world.store);
+    world_close(&world);
+}
+
 static void an_open_command_ends_with_its_store(void **state)
 {
     struct world world;
@@ -607,6 +666,7 @@ int main(void)
         cmocka_unit_test(creating_without_memory_leaves_nothing),
         cmocka_unit_test(a_store_beyond_its_limit_is_not_made),
         cmocka_unit_test(the_memory_of_a_large_command_comes_back),
+        cmocka_unit_test(removals_have_a_limit_of_their_own),
         cmocka_unit_test(an_open_command_ends_with_its_store),
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
         cmocka_unit_test(a_rollback_has_a_reserve),

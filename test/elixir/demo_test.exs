@@ -46,6 +46,8 @@ defmodule Rhizome.DemoTest do
     assert output =~ "%{daemon_down: 1000}"
     assert output =~ "tables []"
 
+    for line <- String.split(output, "\n"), do: assert(String.length(line) <= 80, line)
+
     [_, os_pid] = Regex.run(~r/process (\d+), was/, output)
     refute File.exists?("/proc/#{os_pid}")
   end
@@ -58,17 +60,50 @@ defmodule Rhizome.DemoTest do
     assert usage =~ "--input FILE"
   end
 
+  test "says so when there is nothing in its input", context do
+    directory = context.tmp_dir
+    assert {output, 66} = demo(["--input", directory], context)
+    assert output == "demo: #{directory} is a directory\n"
+
+    for {bytes, what} <- [
+          {"", "packages"},
+          {:crypto.strong_rand_bytes(100_000), "packages"},
+          {"Package: alone\nVersion: 1\n", "dependencies"}
+        ] do
+      path = Path.join(directory, "Packages")
+      File.write!(path, bytes)
+      assert {output, 65} = demo(["--input", path], context)
+      assert List.last(String.split(output, "\n", trim: true)) == "demo: #{path} holds no #{what}"
+      refute output =~ "**"
+    end
+  end
+
+  test "ends quietly when nobody reads on", context do
+    path = Path.join(context.tmp_dir, "Packages")
+    File.write!(path, @packages)
+    assert {_output, 0} = demo(["--input", path], context)
+
+    {output, 0} =
+      System.cmd("/bin/sh", ["-c", ~S("$1" --input "$2" | head -n 2), "sh", @demo, path],
+        stderr_to_stdout: true,
+        env: environment(context)
+      )
+
+    assert length(String.split(output, "\n", trim: true)) <= 2, output
+  end
+
   # Compiled beside the build under test, with the daemon under test.
   defp demo(arguments, context) do
+    System.cmd(@demo, arguments, stderr_to_stdout: true, env: environment(context))
+  end
+
+  defp environment(context) do
     {:ok, executable} = Executable.find(nil)
 
-    System.cmd(@demo, arguments,
-      stderr_to_stdout: true,
-      env: %{
-        "MIX_ENV" => "prod",
-        "MIX_BUILD_PATH" => Path.join(context.tmp_dir, "build"),
-        "RHIZOME_PORT" => executable
-      }
-    )
+    %{
+      "MIX_ENV" => "prod",
+      "MIX_BUILD_PATH" => Path.join(context.tmp_dir, "build"),
+      "RHIZOME_PORT" => executable
+    }
   end
 end

@@ -100,8 +100,28 @@ defmodule RhizomeTest do
       assert_raise ArgumentError, ~r/member\?/, fn -> Rhizome.get(set, 1) end
 
       assert_raise ArgumentError, ~r/no keys/, fn -> Rhizome.keys(Rhizome.fwd(many, 1)) end
+    end
 
-      assert_raise ArgumentError, ~r/one key/, fn -> Rhizome.put(Rhizome.fwd(many, 1), 1, 2) end
+    test "put where there are no keys with partners", %{many: many, set: set, pom: pom} do
+      batch = Rhizome.Batch.new()
+
+      for {view, expected} <- [
+            {Rhizome.fwd(many, 1), ~r/one key/},
+            {set, ~r/use insert/},
+            {pom, ~r/insert_row/}
+          ] do
+        assert_raise ArgumentError, expected, fn -> Rhizome.put(view, 1, 2) end
+        assert_raise ArgumentError, expected, fn -> Rhizome.Batch.put(batch, view, 1, 2) end
+      end
+    end
+
+    test "keys where elements are deleted", %{pom: pom, one: one, set: set} do
+      batch = Rhizome.Batch.new()
+      assert_raise ArgumentError, ~r/delete_row/, fn -> Rhizome.delete(pom, 1) end
+      assert_raise ArgumentError, ~r/delete_row/, fn -> Rhizome.delete_all(pom, [1]) end
+      assert_raise ArgumentError, ~r/delete_key/, fn -> Rhizome.delete(one, 1) end
+      assert_raise ArgumentError, ~r/delete_key/, fn -> Rhizome.Batch.delete(batch, one, 1) end
+      assert_raise ArgumentError, ~r/type :pom/, fn -> Rhizome.delete_row(set, 1) end
     end
 
     test "options", %{set: set} do
@@ -120,12 +140,75 @@ defmodule RhizomeTest do
       end
 
       assert_raise ArgumentError, ~r/:cursor must be/, fn -> Rhizome.page(set, cursor: 1) end
+
+      assert_raise ArgumentError, ~r/exclude each other/, fn ->
+        Rhizome.page(set, from: 1, cursor: Rhizome.page!(set, limit: 1).next || {:after, 1})
+      end
+
+      assert Rhizome.page!(set, from: 1, cursor: nil).items == [1]
+
+      assert_raise ArgumentError, ~r/:from is given more than once/, fn ->
+        Rhizome.to_list(set, from: 1, from: 2)
+      end
+
+      for {name, fun} <- [
+            {:limit, &Rhizome.page(set, limit: &1)},
+            {:page_size, &Rhizome.to_list(set, page_size: &1)},
+            {:position, &Rhizome.at(set, &1)}
+          ] do
+        assert_raise ArgumentError, ~r/option #{inspect(name)} must be/, fn -> fun.(2 ** 63) end
+      end
     end
 
     test "what is no table", %{store: store} do
       assert_raise ArgumentError, ~r/expected a %Rhizome.Table/, fn -> Rhizome.count(store) end
       assert_raise ArgumentError, ~r/expected a %Rhizome.Table/, fn -> Rhizome.fwd(:t) end
-      assert_raise ArgumentError, ~r/expected a %Rhizome.Table/, fn -> Rhizome.clear(:t) end
+
+      for fun <- [
+            &Rhizome.clear/1,
+            &Rhizome.drop_table/1,
+            &Rhizome.table_info/1,
+            &Rhizome.Batch.drop_table(Rhizome.Batch.new(), &1)
+          ],
+          wrong <- [:t, 5] do
+        assert_raise ArgumentError, ~r/expected a %Rhizome.Table/, fn -> fun.(wrong) end
+      end
+    end
+
+    test "what is no store, no batch and no range", %{store: store, set: set} do
+      for wrong <- [5, nil, "store", {1, 2}] do
+        assert_raise ArgumentError, ~r/expected a store/, fn -> Rhizome.ping(wrong) end
+      end
+
+      for fun <- [
+            &Rhizome.run(store, &1),
+            &Rhizome.Batch.insert(&1, set, 1),
+            &Rhizome.Batch.clear(&1, set),
+            &Rhizome.Batch.create_table(&1, :t, :set)
+          ] do
+        assert_raise ArgumentError, ~r/expected a %Rhizome.Batch/, fn -> fun.([]) end
+      end
+
+      assert_raise ArgumentError, ~r/keyword list/, fn ->
+        Rhizome.Batch.create_table(Rhizome.Batch.new(), :t, :set, 5)
+      end
+
+      assert_raise ArgumentError, ~r/a range of positions/, fn -> Rhizome.slice(set, :a) end
+      assert_raise ArgumentError, ~r/:position must be/, fn -> Rhizome.slice(set, :a, 1) end
+      assert_raise ArgumentError, ~r/:limit must be/, fn -> Rhizome.slice(set, 0, -1) end
+    end
+
+    test "references to tables of another store", %{store: store} do
+      other = table(start_store(), :set)
+      options = [fwd: {other, :evict}]
+
+      assert_raise ArgumentError, ~r/cannot refer/, fn ->
+        Rhizome.create_table(store, :refers, :to_many, options)
+      end
+
+      batch = Rhizome.Batch.create_table(Rhizome.Batch.new(), :refers, :to_many, options)
+      assert_raise ArgumentError, ~r/to run on/, fn -> Rhizome.run(store, batch) end
+      assert Rhizome.run!(other.store, batch) == [:created]
     end
   end
 
@@ -160,6 +243,12 @@ defmodule RhizomeTest do
     test "keys are in Erlang's order, and 1 and 1.0 are two", %{store: store} do
       keys = [1, 1.0, 2, :a, {}, %{}, [], [1], ""]
       assert Enum.to_list(table(store, :set, Enum.shuffle(keys))) === keys
+    end
+
+    test "-0.0 and 0.0 are two keys", %{store: store} do
+      # The compiler may take one for the other.
+      [minus, plus] = for bits <- [<<1::1, 0::63>>, <<0::64>>], <<f::float>> = bits, do: f
+      assert Rhizome.count(table(store, :set, [minus, plus, minus])) == 2
     end
 
     test "nil is a key like any other", %{store: store} do
@@ -284,6 +373,14 @@ defmodule RhizomeTest do
       assert Rhizome.count(Rhizome.bwd(pairs, :x), beyond: 2) == 2
     end
 
+    test "slices are those of Enum, from before the beginning too", %{set: set} do
+      list = Rhizome.to_list(set)
+
+      for position <- -12..12, amount <- [0, 1, 3, 20, 2 ** 40] do
+        assert Rhizome.slice(set, position, amount) == Enum.slice(list, position, amount)
+      end
+    end
+
     test "keys and values", %{pairs: pairs, set: set} do
       assert Rhizome.keys(pairs) == [1, 2, 3, 4]
       assert Rhizome.keys(pairs, page_size: 1, reverse: true) == [4, 3, 2, 1]
@@ -300,9 +397,19 @@ defmodule RhizomeTest do
       backward = Stream.iterate(Rhizome.last(pairs), &Rhizome.prev(pairs, &1))
       assert backward |> Enum.take_while(& &1) == Rhizome.to_list(pairs, reverse: true)
       one = table(pairs.store, :to_one, [{1, :a}, {2, :b}])
-      assert Rhizome.next(one, {1, :whatever}) == {2, :b}
-      assert Rhizome.prev(one, {2, nil}) == {1, :a}
+      assert Rhizome.next(one, 1) == {2, :b}
+      assert Rhizome.prev(one, 2) == {1, :a}
+      assert Rhizome.to_list(one, after: 1) == [{2, :b}]
       assert {Rhizome.rank(one, 2), Rhizome.position(one, 3)} == {1, nil}
+      # A key of a :to_one may be a tuple; an id of a pom never is.
+      tuples = table(pairs.store, :to_one, [{{1, 2}, :a}, {{1, 3}, :b}])
+      assert Rhizome.next(tuples, {1, 2}) == {{1, 3}, :b}
+      pom = table(pairs.store, :pom, [:a, :b])
+      assert Rhizome.next(pom, 1) == {2, :b}
+
+      for place <- [&Rhizome.next/2, &Rhizome.prev/2, &Rhizome.rank/2, &Rhizome.position/2] do
+        assert_raise ArgumentError, ~r/its id alone/, fn -> place.(pom, {1, :a}) end
+      end
     end
 
     test "pages go on where the last one ended, whatever the size", %{pairs: pairs} do

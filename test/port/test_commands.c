@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "core/etf.h"
@@ -114,6 +115,33 @@ static enum status run(struct bench *bench, const char *text)
     test_append(&bench->payload, &version, 1);
     term_parse(&bench->payload, text);
     return run_payload(bench, buffer_bytes(&bench->payload));
+}
+
+/* The same, with the bytes of a term in the place of the atom `here`. */
+static enum status run_with(struct bench *bench, const char *text,
+                            struct bytes term)
+{
+    struct bytes here = BYTES("w\4here");
+    struct buffer payload = BUFFER(test_mem());
+    uint8_t version = ETF_VERSION;
+    const uint8_t *place;
+    enum status st;
+
+    bench->payload.size = 0;
+    term_parse(&bench->payload, text);
+    place =
+        memmem(bench->payload.data, bench->payload.size, here.data, here.size);
+    assert_non_null(place);
+    test_append(&payload, &version, 1);
+    test_append(&payload, bench->payload.data,
+                (size_t)(place - bench->payload.data));
+    test_append(&payload, term.data, term.size);
+    place += here.size;
+    test_append(&payload, place,
+                bench->payload.size - (size_t)(place - bench->payload.data));
+    st = run_payload(bench, buffer_bytes(&payload));
+    buffer_free(&payload);
+    return st;
 }
 
 /* The replies of the last run: "1:{ok,pong} 2:{ok,[]} ". */
@@ -726,6 +754,145 @@ static void a_reply_beyond_its_limit_is_undone(void **state)
     bench_close(&bench);
 }
 
+/* One element may be as large as a frame, and must be able to go. */
+static void one_element_may_pass_the_limit_of_a_reply(void **state)
+{
+    char *large = test_format("<<\"%0500d\">>", 7);
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench, 0, 400);
+    expect(&bench, "{create_table,p,pom,#{}}", "{ok,created}");
+    expect(&bench, test_format("{insert_row,p,%s}", large), "{ok,{1,[],[]}}");
+    expect(&bench, test_format("{insert_row,p,%s}", large), "{ok,{2,[],[]}}");
+    expect_error(&bench, "{batch,[{delete_key,p,fwd,1},{delete_key,p,fwd,2}]}",
+                 "too_big");
+    expect_error(&bench, "{batch,[{update_row,p,1,x},{delete_key,p,fwd,1}]}",
+                 "too_big");
+    expect(&bench, "{update_row,p,1,x}",
+           test_format("{ok,{updated,[{1,%s}],[]}}", large));
+    expect(&bench, "{batch,[{delete_key,p,fwd,2}]}",
+           test_format("{ok,[{1,[{2,%s}],[]}]}", large));
+    expect(&bench, "{count,p,fwd,none,none}", "{ok,1}");
+    bench_close(&bench);
+}
+
+/* 60 MB of removals for a reply of at most 1 MiB are not even collected. */
+static void a_reply_beyond_its_limit_is_foreseen(void **state)
+{
+    struct buffer key = BUFFER(test_mem());
+    struct bench bench;
+    char *request;
+    size_t before;
+
+    (void)state;
+    bench_open(&bench, 0, 1 << 20);
+    expect(&bench, "{create_table,l,to_many,#{}}", "{ok,created}");
+    test_append_text(&key, "<<\"");
+    for (unsigned i = 0; i < 30000; i++)
+        test_append(&key, "k", 1);
+    test_append(&key, "\">>", 4);
+    for (unsigned i = 0; i < 2000; i++) {
+        assert_true(asprintf(&request, "[{1,{insert,l,{fwd,%s},%u}}]",
+                             (const char *)key.data, i) > 0);
+        assert_int_equal(run(&bench, request), ST_OK);
+        assert_string_equal(replies(&bench), "1:{ok,{inserted,[],[]}} ");
+        free(request);
+    }
+    before = store_mem(bench.store)->used;
+    assert_true(asprintf(&request, "[{1,{delete_key,l,fwd,%s}}]",
+                         (const char *)key.data) > 0);
+    assert_int_equal(run(&bench, request), ST_OK);
+    free(request);
+    assert_memory_equal(replies(&bench), "1:{error,{too_big,", 18);
+    assert_true(store_mem(bench.store)->peak < before + (8 << 20));
+    expect(&bench, "{count,l,fwd,none,none}", "{ok,2000}");
+    buffer_free(&key);
+    bench_close(&bench);
+}
+
+/* What counts is what is told: a float of 9 bytes is a key of 130. */
+static void keys_that_shrink_count_as_what_they_become(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench, 0, 20000);
+    expect(&bench, "{create_table,l,to_many,#{}}", "{ok,created}");
+    for (unsigned i = 0; i < 1000; i++) {
+        uint8_t large[] = {ETF_NEW_FLOAT, 0x7E, 0x37, 0xE4, 0x3C,
+                           0x88,          0,    0,    0};
+
+        large[7] = (uint8_t)(i >> 8);
+        large[8] = (uint8_t)i;
+        run_with(&bench, "[{1,{insert,l,{fwd,a},here}}]",
+                 bytes_of(large, sizeof(large)));
+        assert_string_equal(replies(&bench), "1:{ok,{inserted,[],[]}} ");
+    }
+    assert_memory_equal(call(&bench, "{delete_key,l,fwd,a}"), "{ok,{1000,", 10);
+    bench_close(&bench);
+}
+
+/* The processor time that a cascade into so many tables takes. */
+static clock_t cascade_time(unsigned tables)
+{
+    struct buffer wanted = BUFFER(test_mem());
+    struct bench bench;
+    clock_t time;
+
+    bench_open(&bench, 0, 1 << 24);
+    expect(&bench, "{create_table,s,set,#{}}", "{ok,created}");
+    for (unsigned k = 0; k < 100; k++)
+        expect(&bench, test_format("{insert,s,fwd,%u}", k),
+               "{ok,{inserted,[],[]}}");
+    for (unsigned t = 0; t < tables; t++) {
+        expect(&bench,
+               test_format("{create_table,%u,set,#{fwd=>{s,evict}}}", t),
+               "{ok,created}");
+        for (unsigned k = t == 0; k < 100; k++) /* 0 loses last */
+            expect(&bench, test_format("{insert,%u,fwd,%u}", t, k),
+                   "{ok,{inserted,[],[]}}");
+    }
+
+    time = clock();
+    for (unsigned k = 2; k < 100; k++)
+        test_append_text(&wanted, test_format("%c%u", k > 2 ? ',' : '[', k));
+    test_append(&wanted, "]", 2);
+    assert_int_equal(run(&bench, "[{1,{batch,[{delete,s,fwd,0},"
+                                 "{delete,s,fwd,1}]}}]"),
+                     ST_OK);
+    /* Those that have 0 first, by name, and then table 0 in the second. */
+    assert_memory_equal(replies(&bench), "1:{ok,[{deleted,[0],[{1,[0]},{2,[0]}",
+                        36);
+    assert_non_null(strstr(replies(&bench), "{deleted,[1],[{0,[1]},{1,[1]}"));
+    assert_int_equal(run(&bench, test_format("[{1,{delete_all,s,fwd,%s}}]",
+                                             (const char *)wanted.data)),
+                     ST_OK);
+    time = clock() - time;
+    assert_memory_equal(replies(&bench), "1:{ok,{98,", 10);
+    for (unsigned t = 0; t < tables; t++) {
+        char *loss = test_format("{%u,%s}", t, (const char *)wanted.data);
+
+        if (!strstr(replies(&bench), loss))
+            fail_msg("table %u has lost something else", t);
+    }
+    buffer_free(&wanted);
+    bench_close(&bench);
+    return time;
+}
+
+/* Eight times the tables lose eight times the elements in about that time. */
+static void a_cascade_takes_time_by_its_size(void **state)
+{
+    clock_t few = cascade_time(200);
+    clock_t many = cascade_time(1600);
+
+    (void)state;
+    if (many > 20 * few)
+        fail_msg("%ld us for 200 tables and %ld us for 1600", (long)few,
+                 (long)many);
+}
+
 /* --- pages -------------------------------------------------------------- */
 
 /* All items of a view, page by page; `text` is every item once. */
@@ -1047,6 +1214,76 @@ static void a_deep_term_is_its_own_requests_error(void **state)
     bench_close(&bench);
 }
 
+/* A fun with `depth` lists in one another as its only free variable. */
+static void deep_fun(struct buffer *out, unsigned depth)
+{
+    uint8_t head[30] = {ETF_NEW_FUN, [29] = 1};
+    struct bytes level = BYTES("l\0\0\0\1");
+
+    out->size = 0;
+    test_append(out, head, sizeof(head));
+    test_append(out,
+                "w\1m"
+                "a\1"
+                "a\2"
+                "Xw\1n\0\0\0\1\0\0\0\2\0\0\0\3",
+                23);
+    for (unsigned i = 0; i < depth; i++)
+        test_append(out, level.data, level.size);
+    test_append(out, "j", 1);
+    for (unsigned i = 0; i < depth; i++)
+        test_append(out, "j", 1);
+    store_be32(out->data + 1, (uint32_t)out->size - 1);
+}
+
+static void a_deep_fun_is_its_own_requests_error(void **state)
+{
+    static const char request[] =
+        "[{1,{ping}},{2,{insert_row,p,{x,here}}},{3,{ping}}]";
+    struct buffer fun = BUFFER(test_mem());
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench, 0, 1 << 24);
+    expect(&bench, "{create_table,p,pom,#{}}", "{ok,created}");
+    for (unsigned depth = 994; depth < 1004; depth++) {
+        deep_fun(&fun, depth);
+        assert_int_equal(run_with(&bench, request, buffer_bytes(&fun)), ST_OK);
+        assert_memory_equal(replies(&bench), "1:{ok,pong} ", 12);
+        assert_non_null(strstr(replies(&bench), "3:{ok,pong} "));
+        assert_non_null(strstr(replies(&bench), depth + 4 <= ETF_DEPTH_MAX
+                                                    ? "2:{ok,{"
+                                                    : "2:{error,{too_deep,"));
+    }
+    /* One that states more bytes than there are. */
+    store_be32(fun.data + 1, (uint32_t)fun.size + 100);
+    assert_int_equal(run_with(&bench, request, buffer_bytes(&fun)),
+                     ST_BAD_TERM);
+    buffer_free(&fun);
+    bench_close(&bench);
+}
+
+/* The BEAM could not decode a reply that repeats it. */
+static void a_name_that_is_no_term_is_not_repeated(void **state)
+{
+    static const char *const ops[] = {
+        "{create_table,#{a=>1,a=>2},set,#{}}",
+        "{drop_table,#{a=>1,a=>2}}",
+        "{count,{#{a=>1,a=>2}},fwd,none,none}",
+        "{batch,[{insert,#{a=>1,a=>2},fwd,x}]}",
+        "{create_table,t,set,#{fwd=>{#{a=>1,a=>2},evict}}}",
+    };
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench, 0, 1 << 20);
+    for (size_t i = 0; i < COUNT(ops); i++) {
+        expect_error(&bench, ops[i], "bad_argument");
+        assert_null(strstr(replies(&bench), "a=>1"));
+    }
+    bench_close(&bench);
+}
+
 static void the_same_commands_give_the_same_replies(void **state)
 {
     struct bench first, second;
@@ -1080,6 +1317,10 @@ int main(void)
         cmocka_unit_test(a_command_without_memory_changes_nothing),
         cmocka_unit_test(the_memory_limit_leaves_reads_and_deletes),
         cmocka_unit_test(a_reply_beyond_its_limit_is_undone),
+        cmocka_unit_test(one_element_may_pass_the_limit_of_a_reply),
+        cmocka_unit_test(a_reply_beyond_its_limit_is_foreseen),
+        cmocka_unit_test(keys_that_shrink_count_as_what_they_become),
+        cmocka_unit_test(a_cascade_takes_time_by_its_size),
         cmocka_unit_test(pages_add_up_to_the_whole),
         cmocka_unit_test(removing_what_was_returned_skips_nothing),
         cmocka_unit_test(a_page_is_about_a_mebibyte),
@@ -1088,6 +1329,8 @@ int main(void)
         cmocka_unit_test(a_broken_frame_runs_nothing),
         cmocka_unit_test(damaged_requests_break_nothing),
         cmocka_unit_test(a_deep_term_is_its_own_requests_error),
+        cmocka_unit_test(a_deep_fun_is_its_own_requests_error),
+        cmocka_unit_test(a_name_that_is_no_term_is_not_repeated),
         cmocka_unit_test(the_same_commands_give_the_same_replies),
     };
 

@@ -402,6 +402,59 @@ static void small_replies_gather_while_nobody_reads(void **state)
     expect_end(&client, EXIT_IO, "does not read");
 }
 
+/* It reads slowly, but it reads: it gets everything, whatever time it takes. */
+static void sigterm_waits_for_a_client_that_reads(void **state)
+{
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    struct client client;
+    char block[65536];
+    size_t total = 0;
+    ssize_t count;
+
+    (void)state;
+    client_start_port(&client, NULL, NULL);
+    client_call(&client, "{create_table,p,pom,#{}}");
+    client_call(&client, test_format("{insert_row,p,<<\"%0100000d\">>}", 1));
+    for (unsigned i = 0; i < 60; i++)
+        client_send(&client, "{1,{get,p,fwd,1}}");
+    pause_ms(200); /* it has read them */
+    kill(client.pid, SIGTERM);
+    while ((count = read(client.out, block, sizeof(block))) > 0) {
+        total += (size_t)count;
+        nanosleep(&pause, NULL);
+    }
+    assert_true(total > 60 * 100000);
+    expect_end(&client, EXIT_STOPPED, NULL);
+}
+
+/* A frame of long work is answered bit by bit: the loop gets its turns. */
+static void long_work_is_done_in_turns(void **state)
+{
+    struct buffer text = BUFFER(test_mem());
+    struct client client;
+    unsigned frames = 0;
+
+    (void)state;
+    client_start_port(&client, NULL, NULL);
+    client_call(&client, "{create_table,s,set,#{}}");
+    for (unsigned i = 0; i < 1000; i++) {
+        test_append_text(&text, test_format("%c{%u,{insert_all,s,fwd,[%u",
+                                            i ? ',' : '[', i, i));
+        for (unsigned k = 0; k < 300; k++)
+            test_append_text(&text, test_format(",%u", k * 7919 * (i + 1)));
+        test_append_text(&text, "]}}");
+    }
+    test_append(&text, "]", 2);
+    client_send(&client, (const char *)text.data);
+    for (const char *replies = ""; !strstr(replies, "999:{ok,"); frames++) {
+        replies = client_replies(&client);
+        assert_non_null(replies);
+    }
+    assert_true(frames > 1);
+    buffer_free(&text);
+    expect_end(&client, EXIT_STOPPED, NULL);
+}
+
 /* --- the process -------------------------------------------------------- */
 
 static void the_daemon_is_sealed(void **state)
@@ -452,13 +505,13 @@ static void stray_output_goes_to_stderr(void **state)
     expect_end(&client, EXIT_STOPPED, NULL);
 }
 
-/* Its parent dies while others hold its pipes: it goes all the same. */
-static void an_orphan_ends(void **state)
+/* Its parent dies while others hold its pipes: it goes all the same, even if
+ * it was stopped. */
+static void expect_orphan_ends(bool stopped)
 {
     int report[2];
     pid_t parent, daemon = 0;
 
-    (void)state;
     assert_int_equal(pipe(report), 0);
     parent = fork();
     if (parent == 0) {
@@ -467,6 +520,8 @@ static void an_orphan_ends(void **state)
         client_start_port(&client, NULL, NULL);
         if (write(report[1], &client.pid, sizeof(client.pid)) < 0)
             _exit(1);
+        if (stopped)
+            kill(client.pid, SIGSTOP);
         /* This process holds the ends that keep stdin from ending. */
         if (fork() == 0) {
             pause_ms(4000);
@@ -492,6 +547,31 @@ static void an_orphan_ends(void **state)
         pause_ms(10);
     }
     fail_msg("the daemon outlived its parent");
+}
+
+static void an_orphan_ends(void **state)
+{
+    (void)state;
+    expect_orphan_ends(false);
+    expect_orphan_ends(true);
+}
+
+static void closed_descriptors_end_with_64(void **state)
+{
+    static const char *const closed[] = {"<&-", "< /dev/null >&-"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(closed); i++) {
+        FILE *pipe = popen(test_format("exec 3>&1; \"%s\" port %s 2>&3",
+                                       getenv("RHIZOME_EXECUTABLE"), closed[i]),
+                           "r");
+        char line[256] = "";
+
+        assert_non_null(pipe);
+        assert_non_null(fgets(line, sizeof(line), pipe));
+        assert_non_null(strstr(line, "stdin and stdout must be open"));
+        assert_int_equal(WEXITSTATUS(pclose(pipe)), EXIT_USAGE);
+    }
 }
 
 static void usage_errors_end_with_64(void **state)
@@ -522,6 +602,7 @@ static void usage_errors_end_with_64(void **state)
         client_start(&client, wrong[i]);
         assert_int_equal(client_finish(&client, err, sizeof(err)), EXIT_USAGE);
         assert_non_null(strstr(err, "--help"));
+        assert_ptr_equal(strchr(err, '\n'), err + strlen(err) - 1);
     }
     for (size_t i = 0; i < COUNT(right); i++) {
         char text[7] = "";
@@ -649,11 +730,14 @@ int main(void)
         cmocka_unit_test(a_client_that_is_gone_is_an_end),
         cmocka_unit_test(memory_is_bounded_while_nobody_reads),
         cmocka_unit_test(small_replies_gather_while_nobody_reads),
+        cmocka_unit_test(sigterm_waits_for_a_client_that_reads),
+        cmocka_unit_test(long_work_is_done_in_turns),
         cmocka_unit_test(the_daemon_is_sealed),
         cmocka_unit_test(an_idle_daemon_is_small),
         cmocka_unit_test(stray_output_goes_to_stderr),
         cmocka_unit_test(an_orphan_ends),
         cmocka_unit_test(usage_errors_end_with_64),
+        cmocka_unit_test(closed_descriptors_end_with_64),
         cmocka_unit_test(a_file_of_requests_is_served),
         cmocka_unit_test(the_memory_limit_is_passed_on),
         cmocka_unit_test(the_examples_of_protocol_md_are_true),

@@ -17,7 +17,13 @@ defmodule Rhizome.OptionsTest do
           {:executable, :path, "a path"},
           {:memory_limit, 0, "bytes or :infinity"},
           {:memory_limit, "1G", "bytes or :infinity"},
+          {:memory_limit, 2 ** 63, "bytes or :infinity"},
+          {:frame_bytes_max, 1_023, "from 1 KiB to 1 GiB"},
+          {:frame_bytes_max, 2 ** 30 + 1, "from 1 KiB to 1 GiB"},
           {:timeout, -1, "milliseconds or :infinity"},
+          {:timeout, 2 ** 32, "at most 4294967295"},
+          {:start_timeout, 2 ** 32, "milliseconds, at most"},
+          {:shutdown_timeout, 2 ** 32, "milliseconds, at most"},
           {:start_timeout, :infinity, "milliseconds"},
           {:shutdown_timeout, nil, "milliseconds"},
           {:max_in_flight, 0, "a positive integer"},
@@ -27,6 +33,20 @@ defmodule Rhizome.OptionsTest do
       assert error.message =~ "option #{inspect(option)} must be"
       assert error.message =~ accepts
       assert error.message =~ inspect(wrong)
+    end
+  end
+
+  test "what the daemon takes at most is taken" do
+    for {option, greatest} <- [
+          memory_limit: 2 ** 63 - 1,
+          frame_bytes_max: 2 ** 30,
+          timeout: 2 ** 32 - 1,
+          start_timeout: 2 ** 31 - 1,
+          shutdown_timeout: 2 ** 31 - 1
+        ] do
+      {:ok, store} = Rhizome.start_link([{option, greatest}])
+      assert Rhizome.ping(store) == :ok
+      assert Rhizome.stop(store) == :ok
     end
   end
 

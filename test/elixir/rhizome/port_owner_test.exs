@@ -6,6 +6,8 @@ defmodule Rhizome.PortOwnerTest do
   alias Rhizome.{Error, OsProcess}
 
   @moduletag :tmp_dir
+  # A daemon that is not killed fails a test, and does not keep it waiting.
+  @moduletag timeout: 30_000
 
   # Daemons that were to be killed, and stores that were to die, log that.
   @moduletag :capture_log
@@ -412,6 +414,17 @@ defmodule Rhizome.PortOwnerTest do
       daemon = daemon(store)
       Process.exit(starter, :kill)
       await(fn -> not Process.alive?(store) and not OsProcess.alive?(daemon) end)
+    end
+  end
+
+  describe "strangers" do
+    test "casts, messages and calls that mean nothing change nothing" do
+      store = unsupervised()
+      GenServer.cast(store, :stray)
+      send(store, :stray)
+      assert {:error, %Error{code: :bad_request}} = GenServer.call(store, :stray)
+      assert Rhizome.ping(store) == :ok
+      stop(store)
     end
   end
 

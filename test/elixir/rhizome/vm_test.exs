@@ -12,7 +12,7 @@ defmodule Rhizome.VmTest do
   set = Rhizome.create_table!(S, :s, :set)
   os_pid = Rhizome.info(S).os_pid
   System.cmd("/bin/sh", ["-c", "kill -s STOP \#{os_pid}"])
-  spawn(fn -> Rhizome.insert(set, String.duplicate("x", 1_000_000), timeout: :infinity) end)
+  spawn(fn -> Rhizome.insert(set, String.duplicate("x", 4_000_000), timeout: :infinity) end)
   Process.sleep(100)
   IO.puts("daemon \#{os_pid}")
   """
@@ -56,6 +56,31 @@ defmodule Rhizome.VmTest do
     # Nobody is left to kill a daemon that is stopped; it sees the end when
     # it goes on.
     signal(daemon, "CONT")
+    assert_gone(daemon)
+  end
+
+  for {how, code, status} <- [
+        {"the end of a script", ":ok", 0},
+        {"an uncaught error", "raise \"uncaught\"", 1}
+      ] do
+    test "#{how} with a full queue and a stopped daemon: no hang, no orphan" do
+      {vm, _os_pid, daemon} = start(@stuck <> unquote(code))
+      assert await_exit(vm, 10_000) == unquote(status)
+      assert_gone(daemon)
+    end
+  end
+
+  test "the end of a script when the owner was killed before" do
+    {vm, _os_pid, daemon} = start(@stuck <> "Process.exit(Process.whereis(S), :kill)\n")
+    assert await_exit(vm, 10_000) == 0
+    assert_gone(daemon)
+  end
+
+  test "the end of a script takes no time and says nothing when all is well" do
+    {vm, _os_pid, daemon} = start(@idle <> "IO.puts(\"now \#{System.os_time(:millisecond)}\")")
+    before = vm |> await_line("now") |> String.to_integer()
+    assert await_exit(vm, 10_000) == 0
+    assert System.os_time(:millisecond) - before < 3_000
     assert_gone(daemon)
   end
 

@@ -41,7 +41,14 @@ defmodule Rhizome.Case do
 
   def signal(%OsProcess{pid: pid}, name), do: signal(pid, name)
 
+  # A stopped program is ended with the test, whatever becomes of the test: a
+  # VM cannot halt while it has something to write to one.
   def signal(pid, name) do
+    if name == "STOP" do
+      process = OsProcess.new(pid)
+      ExUnit.Callbacks.on_exit(fn -> OsProcess.kill(process) end)
+    end
+
     {_output, 0} = System.cmd("/bin/sh", ["-c", "kill -s #{name} #{pid}"])
     :ok
   end
@@ -125,7 +132,7 @@ defmodule Rhizome.Case do
 
   # Runs `code` in a VM of its own with this library; returns a port that sends
   # what the VM prints, line by line, and its exit status.
-  def start_vm(code) do
+  def start_vm(code, arguments \\ []) do
     paths = Enum.flat_map(:code.get_path(), &["-pa", to_string(&1)])
 
     boot = """
@@ -145,7 +152,7 @@ defmodule Rhizome.Case do
           # A daemon inherits stderr, and keeping that open would keep us waiting.
           args:
             ["-c", ~S(exec "$@" 2>/dev/null), "sh", System.find_executable("elixir")] ++
-              paths ++ ["-e", boot <> code]
+              arguments ++ paths ++ ["-e", boot <> code]
         ]
       )
 
