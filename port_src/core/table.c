@@ -572,6 +572,22 @@ enum status table_insert(struct store *store, struct table *table,
     return st;
 }
 
+enum status table_insert_new(struct store *store, struct table *table,
+                             enum side side, struct bytes first,
+                             struct bytes second, bool *ret_inserted)
+{
+    enum side other = side_other(side);
+    bool taken =
+        table_is_unique(table, side) && table_has_key(table, side, first);
+
+    taken = taken || (table_is_unique(table, other) &&
+                      table_has_key(table, other, second));
+    if (!taken)
+        return table_insert(store, table, side, first, second, ret_inserted);
+    *ret_inserted = false;
+    return ST_OK;
+}
+
 enum status table_delete(struct store *store, struct table *table,
                          enum side side, struct bytes first,
                          struct bytes second, bool *ret_deleted)

@@ -142,6 +142,14 @@ enum status table_insert(struct store *store, struct table *table,
                          enum side side, struct bytes first,
                          struct bytes second, bool *ret_inserted);
 
+/*
+ * Inserts an element that takes nobody's place: `*ret_inserted` is false, and
+ * nothing changes, if it is there or if it would evict another one.
+ */
+enum status table_insert_new(struct store *store, struct table *table,
+                             enum side side, struct bytes first,
+                             struct bytes second, bool *ret_inserted);
+
 /* Deletes exactly this element, as table_member() understands it. */
 enum status table_delete(struct store *store, struct table *table,
                          enum side side, struct bytes first,

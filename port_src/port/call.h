@@ -157,6 +157,7 @@ enum status cmd_drop_table(struct call *call);
 enum status cmd_clear_table(struct call *call);
 enum status cmd_table_info(struct call *call);
 enum status cmd_insert(struct call *call);
+enum status cmd_insert_new(struct call *call);
 enum status cmd_insert_all(struct call *call);
 enum status cmd_delete(struct call *call);
 enum status cmd_delete_all(struct call *call);

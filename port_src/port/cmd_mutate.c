@@ -58,7 +58,7 @@ static enum status change_one(struct call *call, change_function *function,
                     item.second, ret_changed);
 }
 
-enum status cmd_insert(struct call *call)
+static enum status insert_one(struct call *call, change_function *function)
 {
     bool inserted;
     enum status st = call_table_and_view(call);
@@ -66,10 +66,20 @@ enum status cmd_insert(struct call *call)
     if (st == ST_OK)
         st = refuse_pom(call);
     if (st == ST_OK)
-        st = change_one(call, table_insert, &inserted);
+        st = change_one(call, function, &inserted);
     if (st < 0)
         return st;
     return mutation_atom(call, inserted ? "inserted" : "exists");
+}
+
+enum status cmd_insert(struct call *call)
+{
+    return insert_one(call, table_insert);
+}
+
+enum status cmd_insert_new(struct call *call)
+{
+    return insert_one(call, table_insert_new);
 }
 
 enum status cmd_delete(struct call *call)

@@ -51,6 +51,7 @@ static const struct command rows[] = {
     {"table_info", 1, CMD_READ, cmd_table_info},
 
     {"insert", 3, CMD_WRITE | CMD_BATCH, cmd_insert},
+    {"insert_new", 3, CMD_WRITE | CMD_BATCH, cmd_insert_new},
     {"insert_all", 3, CMD_WRITE | CMD_BATCH, cmd_insert_all},
     {"delete", 3, CMD_WRITE | CMD_BATCH, cmd_delete},
     {"delete_all", 3, CMD_WRITE | CMD_BATCH, cmd_delete_all},
