@@ -132,6 +132,9 @@ defmodule Demo do
   @store Demo.Store
 
   def run(path) do
+    # Reports of what dies, the daemon or the screen, are for logs.
+    Logger.configure(level: :none)
+
     {:ok, supervisor} =
       Supervisor.start_link([{Rhizome, name: @store, timeout: 60_000}], strategy: :one_for_one)
 
@@ -140,6 +143,7 @@ defmodule Demo do
 
     tables = create()
     load(tables, path)
+    check(tables, path)
     questions(tables)
     crash()
 
@@ -216,6 +220,15 @@ defmodule Demo do
     batch = Enum.reduce(parts, Batch.new(), fn {t, pairs}, b -> Batch.insert_all(b, t, pairs) end)
     Rhizome.run!(@store, batch)
     {length(rows), length(rows) + Enum.sum(for {_table, pairs} <- parts, do: length(pairs))}
+  end
+
+  # Any file can be read as an index, of nothing.
+  defp check(tables, path) do
+    for {table, what} <- [packages: "packages", depends: "dependencies"],
+        Rhizome.count(tables[table]) == 0 do
+      IO.puts(:stderr, "demo: #{path} holds no #{what}")
+      exit({:shutdown, 65})
+    end
   end
 
   ## Questions
@@ -321,8 +334,6 @@ defmodule Demo do
 
   defp crash do
     say("Now the daemon is killed while a thousand callers wait for it.")
-    # The report of the crash is for the logs and not for this screen.
-    Logger.configure(level: :none)
     old = Rhizome.info(@store).os_pid
     owner = Process.whereis(@store)
     monitor = Process.monitor(owner)
@@ -380,7 +391,13 @@ end
 
 case System.argv() do
   [path] ->
-    Demo.run(path)
+    try do
+      Demo.run(path)
+    rescue
+      error in ErlangError ->
+        # Whoever read our output has seen enough: `demo | head`.
+        if error.original not in [:terminated, :epipe], do: reraise(error, __STACKTRACE__)
+    end
 
   _other ->
     IO.puts(:stderr, "usage: mix run examples/debian_packages.exs PACKAGES_FILE")

@@ -21,8 +21,8 @@ defmodule Rhizome do
   A *table* has a name and one of eight types (`Rhizome.Table`). A *view* is a
   table seen from one side, `fwd/1` or `bwd/1`, or the set of one key on that
   side, `fwd/2` or `bwd/2`; a table stands for its fwd side. Keys and values are
-  any terms. Keys are sorted by Erlang's term order, and `1` and `1.0` are two
-  keys. Whatever path a pair is written by, both sides show it.
+  any terms. Keys are sorted by Erlang's term order; `1` and `1.0` are two keys,
+  and so are `-0.0` and `0.0`. Whatever path a pair is written by, both sides show it.
 
   ## Results and errors
 
@@ -48,8 +48,13 @@ defmodule Rhizome do
 
   A daemon never outlives its store, and a store that stops waits for the
   grace period (`:shutdown_timeout`) at most. End a VM with `System.stop/1`, which
-  stops stores in order; `System.halt/1` leaves nobody to kill a daemon that does
-  not react.
+  stops stores in order. A VM that halts waits until all that was written to
+  daemons has reached them. At the end of a script, an uncaught error included,
+  a daemon that takes longer than the grace period is killed. `System.halt/1` asks
+  nobody: if a daemon is stopped by a signal in the middle of a request that is
+  larger than a pipe, the VM waits without a limit, which
+  `:erlang.halt(status, flush: false)` does not. A stopped daemon that is left
+  behind ends when it goes on.
 
   ## Timeouts and limits
 
@@ -69,6 +74,9 @@ defmodule Rhizome do
 
   @type result(ok) :: {:ok, ok} | {:error, Error.t()}
 
+  # The most elements that one request may ask for.
+  @page_max 0x7FFF_FFFF
+
   ## Life
 
   @doc """
@@ -76,6 +84,14 @@ defmodule Rhizome do
 
   Its id is the `:name`, so several stores fit under one supervisor. See
   `start_link/1` for the options.
+
+      iex> {:ok, _supervisor} =
+      ...>   Supervisor.start_link([{Rhizome, name: ChildSpecStore}], strategy: :one_for_one)
+      iex> Rhizome.ping(ChildSpecStore)
+      :ok
+      iex> Rhizome.child_spec(name: ChildSpecStore).id
+      ChildSpecStore
+
   """
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options) do
@@ -95,6 +111,10 @@ defmodule Rhizome do
 
   Returns when the daemon has said hello, usually within some milliseconds, or
   `{:error, %Rhizome.Error{code: :start_failed}}` with a message that says why.
+
+      iex> {:ok, store} = Rhizome.start_link(memory_limit: 64 * 1024 * 1024)
+      iex> Rhizome.info(store).memory_limit_bytes
+      67_108_864
 
   ## Options
 
@@ -181,6 +201,11 @@ defmodule Rhizome do
     options = Op.validate_create!(options)
     op = Op.create_table(name, type, options)
 
+    for other <- Op.reference_stores(options), not Client.same?(other, store) do
+      raise ArgumentError,
+            "a table of store #{inspect(store)} cannot refer to one of #{inspect(other)}"
+    end
+
     with {:ok, _created} <- Client.request(store, op, options[:timeout]) do
       {:ok, handle(store, name, type)}
     end
@@ -252,7 +277,8 @@ defmodule Rhizome do
 
   """
   @spec table_info(Table.t(), keyword()) :: map()
-  def table_info(%Table{store: store, name: name}, options \\ []) do
+  def table_info(table, options \\ []) do
+    %Table{store: store, name: name} = Table.check!(table)
     ask!(store, {:table_info, name}, options)
   end
 
@@ -285,7 +311,8 @@ defmodule Rhizome do
   """
   @spec drop_table(Table.t(), keyword()) :: :ok | {:error, Error.t()}
   def drop_table(table, options \\ []) do
-    with {:ok, :dropped} <- request(table.store, Op.drop(table), options), do: :ok
+    op = Op.drop(table)
+    with {:ok, :dropped} <- request(table.store, op, options), do: :ok
   end
 
   @doc "`drop_table/2` that returns `:ok` or raises the error."
@@ -388,8 +415,8 @@ defmodule Rhizome do
   """
   @spec put(view(), key :: term(), partner :: term(), keyword()) :: result(Change.t())
   def put(view, key, partner, options \\ []) do
-    view = View.check_whole!(View.of(view), "put")
-    mutate(Op.insert(view, {key, partner}), view, options)
+    view = View.of(view)
+    mutate(Op.put(view, key, partner), view, options)
   end
 
   @doc "`put/4` that returns the change or raises the error."
@@ -422,7 +449,8 @@ defmodule Rhizome do
   @doc """
   Deletes an element. The outcome is `:deleted`, or `:absent` if it was not there.
 
-  `{key, value}` of a `:to_one` or a pom is deleted only if the value is this one.
+  `{key, value}` of a `:to_one` or a pom is deleted only if the value is this one;
+  `delete_key/3` and `delete_row/3` delete it whatever the value is.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
@@ -546,6 +574,28 @@ defmodule Rhizome do
   def update_row!(table, id, value, options \\ []) do
     unwrap!(update_row(table, id, value, options))
   end
+
+  @doc """
+  Deletes a row of a pom by its id. The outcome is how many there were, 1 or 0.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> items = Rhizome.create_table!(store, :items, :pom)
+      iex> id = Rhizome.insert_row!(items, "sword")
+      iex> Rhizome.delete_row!(items, id).evicted
+      [{1, "sword"}]
+      iex> Rhizome.delete_row!(items, id).outcome
+      0
+
+  """
+  @spec delete_row(view(), id :: pos_integer(), keyword()) :: result(Change.t())
+  def delete_row(table, id, options \\ []) do
+    view = View.of(table)
+    mutate(Op.delete_row(view, id), view, options)
+  end
+
+  @doc "`delete_row/3` that returns the change or raises the error."
+  @spec delete_row!(view(), id :: pos_integer(), keyword()) :: Change.t()
+  def delete_row!(table, id, options \\ []), do: unwrap!(delete_row(table, id, options))
 
   @doc """
   Carries out a `Rhizome.Batch`: all of its mutations or none.
@@ -682,7 +732,7 @@ defmodule Rhizome do
   The number of elements in a view or, with options, in a range of it.
 
   It takes one request and O(log n), as all of `rank/3`, `position/3`, `at/4`
-  and `slice/2` do: nothing is walked.
+  and `slice/4` do: nothing is walked.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> scores = Rhizome.create_table!(store, :scores, :to_many)
@@ -776,6 +826,8 @@ defmodule Rhizome do
   @doc """
   The elements at a range of positions, as `Enum.slice/2` counts them.
 
+  Takes one request, or two where the range counts from the end or has a step.
+
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
       iex> Rhizome.insert_all!(primes, [2, 3, 5, 7, 11])
@@ -786,6 +838,8 @@ defmodule Rhizome do
 
   """
   @spec slice(view(), Range.t()) :: [element()]
+  def slice(view, range)
+
   def slice(view, %Range{} = range) do
     if range.first >= 0 and range.last >= range.first and range.step == 1 do
       slice(view, range.first, range.last - range.first + 1)
@@ -794,8 +848,15 @@ defmodule Rhizome do
     end
   end
 
+  def slice(_view, other) do
+    raise ArgumentError, "expected a range of positions, got: #{inspect(other)}"
+  end
+
   @doc """
   At most `amount` elements from a position on: a page from the middle, in one request.
+
+  A position before the beginning is the beginning, as for `Enum.slice/3`; finding
+  that out takes a second request.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
@@ -806,7 +867,13 @@ defmodule Rhizome do
   """
   @spec slice(view(), integer(), non_neg_integer(), keyword()) :: [element()]
   def slice(view, position, amount, options \\ []) do
-    to_list(view, [position: position, limit: amount, page_size: max(amount, 1)] ++ options)
+    page_size = if is_integer(amount), do: amount |> max(1) |> min(@page_max), else: 1
+    walk = [position: position, limit: amount, page_size: page_size] ++ options
+
+    case to_list(view, walk) do
+      [] when position < 0 and amount > 0 -> to_list(view, Keyword.put(walk, :position, 0))
+      elements -> elements
+    end
   end
 
   ## Reading in order
@@ -826,7 +893,16 @@ defmodule Rhizome do
   @spec first(view(), default, keyword()) :: element() | default when default: term()
   def first(view, default \\ nil, options \\ []), do: one(view, default, [], options)
 
-  @doc "The last element of a view, or `default`."
+  @doc """
+  The last element of a view, or `default`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [5, 3, 2])
+      iex> Rhizome.last(primes)
+      5
+
+  """
   @spec last(view(), default, keyword()) :: element() | default when default: term()
   def last(view, default \\ nil, options \\ []), do: one(view, default, [reverse: true], options)
 
@@ -839,13 +915,32 @@ defmodule Rhizome do
       iex> {Rhizome.next(primes, 3), Rhizome.next(primes, 4), Rhizome.next(primes, 7)}
       {5, 5, nil}
 
+  Of a pom or a `:to_one`, give the key alone:
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> Rhizome.insert_all!(names, [{1, "Ann"}, {2, "Bob"}])
+      iex> Rhizome.next(names, 1)
+      {2, "Bob"}
+
   """
   @spec next(view(), element(), default, keyword()) :: element() | default when default: term()
   def next(view, element, default \\ nil, options \\ []) do
     one(view, default, [after: element], options)
   end
 
-  @doc "The element before `element`, whether or not that is there; or `default`."
+  @doc """
+  The element before `element`, whether or not that is there; or `default`.
+
+  Of a pom or a `:to_one`, give the key alone.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
+      iex> {Rhizome.prev(primes, 5), Rhizome.prev(primes, 4), Rhizome.prev(primes, 2)}
+      {3, 3, nil}
+
+  """
   @spec prev(view(), element(), default, keyword()) :: element() | default when default: term()
   def prev(view, element, default \\ nil, options \\ []) do
     one(view, default, [after: element, reverse: true], options)
@@ -916,7 +1011,8 @@ defmodule Rhizome do
       iex> Rhizome.page!(primes, limit: 3, cursor: page.next)
       %Rhizome.Page{items: [7], next: nil}
 
-  The other options have to be the same for each page. A page of large items
+  `:to`, `:before`, `:reverse` and `:what` have to be the same for each page;
+  where to start is said for the first one only, by `:from` and its like. A page of large items
   may hold fewer than `:limit` while there are more.
 
   ## Options
@@ -926,7 +1022,7 @@ defmodule Rhizome do
   @spec page(view(), keyword()) :: result(Page.t())
   def page(view, options \\ []) do
     options = Options.validate!(options, :page)
-    view |> Scan.new(options) |> Scan.page(options.cursor)
+    view |> Scan.new(options) |> Scan.page()
   end
 
   @doc "`page/2` that returns the page or raises the error."
@@ -974,7 +1070,7 @@ defmodule Rhizome do
 
   defp ask_rank!(view, element, options) do
     view = View.of(view)
-    if View.element_kind(view) != :row, do: View.check_element!(view, element)
+    element = View.check_place!(view, element)
     ask!(view.store, {:rank, view.table, View.wire(view), element}, options)
   end
 

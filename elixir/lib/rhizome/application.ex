@@ -6,6 +6,9 @@ defmodule Rhizome.Application do
 
   @impl true
   def start(_type, _args) do
+    # The end of a script halts the VM, and nothing is stopped in order.
+    System.at_exit(fn _status -> Rhizome.Reaper.before_halt() end)
+
     Supervisor.start_link(
       [{DynamicSupervisor, name: Rhizome.ReaperSupervisor, strategy: :one_for_one}],
       strategy: :one_for_one,

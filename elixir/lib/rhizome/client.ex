@@ -25,18 +25,67 @@ defmodule Rhizome.Client do
   defp decode(answer), do: Protocol.decode_answer(answer)
 
   defp call(store, encoded_op, timeout) do
-    case GenServer.whereis(store) do
+    case whereis!(store) do
       nil ->
         {:error, Error.new(:stopped, nil, %{outcome: :not_sent})}
 
-      server ->
-        try do
-          PortOwner.request(server, encoded_op, timeout)
-        catch
-          :exit, {reason, {GenServer, :call, _arguments}} -> {:error, exit_error(reason)}
-        end
+      {_name, node} = server ->
+        if connected?(node),
+          do: call_server(server, encoded_op, timeout),
+          else: {:error, unreachable(node, :not_sent)}
+
+      pid ->
+        call_server(pid, encoded_op, timeout)
     end
   end
+
+  defp call_server(server, encoded_op, timeout) do
+    PortOwner.request(server, encoded_op, timeout)
+  catch
+    :exit, {reason, {GenServer, :call, _arguments}} -> {:error, exit_error(reason)}
+  end
+
+  # A call to a node that cannot be reached ends as one to a node that was lost
+  # on the way, and then nobody could tell whether it was sent.
+  defp connected?(node), do: node in Node.list(:connected) or Node.connect(node) == true
+
+  # Where a store is; raises ArgumentError if this cannot name one.
+  @spec whereis!(GenServer.server()) :: pid() | {atom(), node()} | nil
+  def whereis!(store) when is_pid(store), do: store
+
+  def whereis!(name) when is_atom(name) and name not in [nil, true, false],
+    do: Process.whereis(name)
+
+  def whereis!({:global, _term} = name), do: GenServer.whereis(name)
+  def whereis!({:via, module, _term} = name) when is_atom(module), do: GenServer.whereis(name)
+
+  def whereis!({name, node} = server) when is_atom(name) and is_atom(node),
+    do: GenServer.whereis(server)
+
+  def whereis!(other) do
+    raise ArgumentError, "expected a store, its pid or its name, got: #{inspect(other)}"
+  end
+
+  # Whether two ways of naming a store can mean the same one. A name on another
+  # node is not looked up there.
+  @spec same?(GenServer.server(), GenServer.server()) :: boolean()
+  def same?(store, store), do: true
+
+  def same?(one, other) do
+    case {whereis!(one), whereis!(other)} do
+      {store, store} -> true
+      {{_name, node}, pid} when is_pid(pid) -> node(pid) == node
+      {pid, {_name, node}} when is_pid(pid) -> node(pid) == node
+      _different -> false
+    end
+  end
+
+  defp unreachable(node, outcome) do
+    message = "the store's node #{inspect(node)} cannot be reached"
+    Error.new(:stopped, message, %{outcome: outcome, reason: :nodedown})
+  end
+
+  defp exit_error({:nodedown, node}), do: unreachable(node, :unknown)
 
   defp exit_error(reason) when reason in [:noproc, :normal, :shutdown] do
     outcome = if reason == :noproc, do: :not_sent, else: :unknown

@@ -45,7 +45,8 @@ defmodule Rhizome.Error do
     * `:limit` - the limit that was hit
     * `:outcome` - of the codes of the client: `:not_sent` when the daemon
       cannot have seen the request, `:unknown` when it may have carried it out
-    * `:reason` - why a daemon did not start
+    * `:reason` - why a daemon did not start; `:nodedown` where the node of a
+      store cannot be reached
 
   Expect other codes and details from newer daemons, and do not act upon the
   text of a message.

@@ -8,19 +8,27 @@ defmodule Rhizome.Op do
   @spec insert(View.t(), term()) :: tuple()
   def insert(view, element), do: {:insert, view.table, wire!(view), one!(view, element)}
 
+  def put(view, key, partner), do: insert(View.check_put!(view), {key, partner})
+
   def insert_all(view, elements), do: {:insert_all, view.table, wire!(view), all!(view, elements)}
 
   def delete(view, element) do
-    {:delete, view.table, View.wire(view), View.check_element!(view, element)}
+    {:delete, view.table, View.wire(view), View.check_deletable!(view, element)}
   end
 
   def delete_all(view, elements) do
-    {:delete_all, view.table, View.wire(view), Enum.map(elements, &View.check_element!(view, &1))}
+    elements = Enum.map(elements, &View.check_deletable!(view, &1))
+    {:delete_all, view.table, View.wire(view), elements}
   end
 
   def delete_key(view, key) do
     View.check_whole!(view, "delete_key")
     {:delete_key, view.table, view.side, key}
+  end
+
+  def delete_row(view, id) do
+    View.check_type!(view, [:pom], "delete_row")
+    delete_key(view, id)
   end
 
   def insert_row(view, value) do
@@ -38,11 +46,8 @@ defmodule Rhizome.Op do
     {:update_row, view.table, id, value}
   end
 
-  def clear(%Table{name: name}), do: {:clear_table, name}
-  def clear(other), do: not_a_table!(other)
-
-  def drop(%Table{name: name}), do: {:drop_table, name}
-  def drop(other), do: not_a_table!(other)
+  def clear(table), do: {:clear_table, Table.check!(table).name}
+  def drop(table), do: {:drop_table, Table.check!(table).name}
 
   # `options` are validated by the schema :create_table.
   def create_table(name, type, options) do
@@ -59,6 +64,13 @@ defmodule Rhizome.Op do
         else: references
 
     {:create_table, name, type, wire_options}
+  end
+
+  # The stores of the tables that `options` refer to: one and the same, or the
+  # names would mean other tables.
+  @spec reference_stores(map()) :: [GenServer.server()]
+  def reference_stores(options) do
+    for side <- [:fwd, :bwd], {%Table{store: store}, _} <- List.wrap(options[side]), do: store
   end
 
   # A result as the user sees it.
@@ -86,8 +98,4 @@ defmodule Rhizome.Op do
 
   defp table_name(%Table{name: name}), do: name
   defp table_name(name), do: name
-
-  defp not_a_table!(other) do
-    raise ArgumentError, "expected a %Rhizome.Table{}, got: #{inspect(other)}"
-  end
 end

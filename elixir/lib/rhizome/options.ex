@@ -10,6 +10,16 @@ defmodule Rhizome.Options do
   @kib 1024
   @mib 1024 * 1024
 
+  # What the runtime's timers take, and for what has a grace period added.
+  @timeout_max 0xFFFF_FFFF
+  @milliseconds_max 0x7FFF_FFFF
+
+  # What the daemon takes.
+  @frame_bytes 1_024..(1_024 * 1_024 * 1_024)
+  @memory_bytes_max 0x7FFF_FFFF_FFFF_FFFF
+  @page_max 0x7FFF_FFFF
+  @position_max 0x7FFF_FFFF_FFFF_FFFF
+
   @timeout {:timeout, :unset,
             "How long to wait for an answer, in milliseconds or `:infinity`. Defaults to the " <>
               "`:timeout` that the store was started with."}
@@ -39,8 +49,9 @@ defmodule Rhizome.Options do
       {:bytes, 64 * @mib,
        "Bytes of requests that may wait at a time; a single larger one passes alone."},
     frame_bytes_max:
-      {:bytes, :unset,
-       "The largest request and the largest reply. The daemon's default is 64 MiB."}
+      {:frame_bytes, :unset,
+       "The largest request and the largest reply, from 1 KiB to 1 GiB; a page of a walk ends " <>
+         "behind the item that passes 1 MiB, whatever this is. The daemon's default is 64 MiB."}
   ]
 
   @call [timeout: @timeout]
@@ -63,9 +74,9 @@ defmodule Rhizome.Options do
     after:
       {:any, :unset,
        "The element to start beyond, whether or not it is still there. Other elements of " <>
-         "its key belong to the range."},
+         "its key belong to the range. Of a pom or a `:to_one`, give the key alone."},
     position:
-      {:integer, :unset,
+      {:position, :unset,
        "The position to start at, counted from 0 in ascending order; -1 is the last."}
   ]
 
@@ -84,7 +95,7 @@ defmodule Rhizome.Options do
                "Walks from the greatest to the smallest. A range still starts at `:from`, which " <>
                  "then is its upper end."},
             limit: {:non_negative, :unset, "The most elements to return."},
-            page_size: {:positive, 1_000, "The most elements to ask for in one request."},
+            page_size: {:page, 1_000, "The most elements to ask for in one request."},
             timeout: @timeout
           ]
 
@@ -98,10 +109,11 @@ defmodule Rhizome.Options do
 
   @page (@stream |> Keyword.delete(:page_size) |> Keyword.delete(:limit)) ++
           [
-            limit: {:positive, 100, "The most elements on the page."},
+            limit: {:page, 100, "The most elements on the page."},
             cursor:
               {:any, nil,
-               "The `:next` of the page before this one. `nil` starts at the beginning."}
+               "The `:next` of the page before this one, which says where this one starts: " <>
+                 "leave `:from` and its like away. `nil` starts at the beginning."}
           ]
 
   @schemas %{
@@ -123,6 +135,11 @@ defmodule Rhizome.Options do
 
     unless Keyword.keyword?(options) do
       raise ArgumentError, "options must be a keyword list, got: #{inspect(options)}"
+    end
+
+    case Keyword.keys(options) do
+      [_one] -> :ok
+      names -> check_unique!(names)
     end
 
     defaults =
@@ -157,6 +174,13 @@ defmodule Rhizome.Options do
   defp bytes(n) when rem(n, @kib) == 0, do: "#{div(n, @kib)} KiB"
   defp bytes(n), do: "#{n} bytes"
 
+  defp check_unique!(names) do
+    case names -- Enum.uniq(names) do
+      [] -> :ok
+      [name | _more] -> raise ArgumentError, "option #{inspect(name)} is given more than once"
+    end
+  end
+
   defp unknown(name, schema) do
     "unknown option #{inspect(name)}; the options are #{inspect(Keyword.keys(schema))}"
   end
@@ -172,14 +196,17 @@ defmodule Rhizome.Options do
 
   defp valid?(:any, _value), do: true
   defp valid?(:boolean, value), do: is_boolean(value)
-  defp valid?(:integer, value), do: is_integer(value)
   defp valid?(:positive, value), do: is_integer(value) and value > 0
   defp valid?(:non_negative, value), do: is_integer(value) and value >= 0
-  defp valid?(:milliseconds, value), do: is_integer(value) and value >= 0
+  defp valid?(:page, value), do: is_integer(value) and value in 1..@page_max
+  defp valid?(:position, value), do: is_integer(value) and abs(value) <= @position_max
+  defp valid?(:milliseconds, value), do: is_integer(value) and value in 0..@milliseconds_max
   defp valid?(:bytes, value), do: is_integer(value) and value > 0
   defp valid?(:bytes_or_infinity, :infinity), do: true
-  defp valid?(:bytes_or_infinity, value), do: valid?(:bytes, value)
-  defp valid?(:timeout, value), do: value == :infinity or (is_integer(value) and value >= 0)
+  defp valid?(:bytes_or_infinity, value), do: is_integer(value) and value in 1..@memory_bytes_max
+  defp valid?(:frame_bytes, value), do: is_integer(value) and value in @frame_bytes
+  defp valid?(:timeout, :infinity), do: true
+  defp valid?(:timeout, value), do: is_integer(value) and value in 0..@timeout_max
   defp valid?(:path, value), do: is_binary(value)
   defp valid?({:in, values}, value), do: value in values
   defp valid?(:reference, {_table, on_delete}), do: on_delete in [:restrict, :evict]
@@ -190,13 +217,15 @@ defmodule Rhizome.Options do
   defp valid?(:name, _name), do: false
 
   defp accepts(:boolean), do: "a boolean"
-  defp accepts(:integer), do: "an integer"
   defp accepts(:positive), do: "a positive integer"
   defp accepts(:non_negative), do: "an integer of at least 0"
-  defp accepts(:milliseconds), do: "a number of milliseconds"
+  defp accepts(:page), do: "an integer from 1 to #{@page_max}"
+  defp accepts(:position), do: "an integer of at most 64 bits"
+  defp accepts(:milliseconds), do: "a number of milliseconds, at most #{@milliseconds_max}"
   defp accepts(:bytes), do: "a positive number of bytes"
-  defp accepts(:bytes_or_infinity), do: "a positive number of bytes or :infinity"
-  defp accepts(:timeout), do: "a number of milliseconds or :infinity"
+  defp accepts(:bytes_or_infinity), do: "a positive number of bytes or :infinity, below 2^63"
+  defp accepts(:frame_bytes), do: "a number of bytes from 1 KiB to 1 GiB"
+  defp accepts(:timeout), do: "a number of milliseconds or :infinity, at most #{@timeout_max}"
   defp accepts(:path), do: "a path"
   defp accepts({:in, values}), do: "one of #{inspect(values)}"
   defp accepts(:reference), do: "{table, :restrict} or {table, :evict}"

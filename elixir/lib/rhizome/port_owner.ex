@@ -180,7 +180,7 @@ defmodule Rhizome.PortOwner do
     case Port.info(state.port, :os_pid) do
       {:os_pid, os_pid} ->
         os_process = OsProcess.new(os_pid)
-        {:ok, reaper} = Reaper.start(self(), os_process, state.grace)
+        {:ok, reaper} = Reaper.start(self(), state.port, os_process, state.grace)
         %{state | os_process: os_process, reaper: reaper}
 
       nil ->
@@ -268,6 +268,14 @@ defmodule Rhizome.PortOwner do
     state = state |> admit(encoded_op, timeout, from, now) |> drain(now, @frame_requests)
     {:noreply, write(state)}
   end
+
+  # A store lives on whatever strangers say to it.
+  def handle_call(_unknown, _from, state) do
+    {:reply, {:error, Error.new(:bad_request, "a store takes no such call", not_sent())}, state}
+  end
+
+  @impl true
+  def handle_cast(_unknown, state), do: {:noreply, state}
 
   # Takes the requests that wait in the mailbox. Going through GenServer's
   # loop for each of them would cost more than handling it.

@@ -17,7 +17,7 @@ defmodule Rhizome.Scan do
     left: :infinity
   ]
 
-  @start_options [:from, :beyond, :after, :position]
+  @start_options [:from, :beyond, :after, :position, :cursor]
   @end_options [:to, :before]
 
   # `options` are validated by one of the schemas :walk, :stream and :page.
@@ -80,10 +80,7 @@ defmodule Rhizome.Scan do
 
   # One page and a cursor. The daemon may end a page before the limit, when
   # its items are large: that is still a page.
-  def page(scan, nil), do: page(scan)
-  def page(scan, cursor), do: page(%{scan | from: cursor!(cursor)})
-
-  defp page(scan) do
+  def page(scan) do
     case request(scan, scan.left) do
       {:ok, items, :done} -> {:ok, %Page{items: items, next: nil}}
       {:ok, items, next} -> {:ok, %Page{items: items, next: next}}
@@ -109,22 +106,24 @@ defmodule Rhizome.Scan do
   # From and To of the protocol. A key may be any term, nil included, so what
   # counts is whether an option is there.
   def from(view, options) do
-    case one_of!(options, @start_options) do
+    case one_of!(with_cursor(options), @start_options) do
       nil -> :none
       {:from, key} -> {:incl, key}
       {:beyond, key} -> {:excl, key}
-      {:after, element} -> behind(view, View.check_element!(view, element))
+      {:after, element} -> behind(view, View.check_place!(view, element))
+      {:cursor, cursor} -> cursor!(cursor)
       {:position, position} -> {:pos, position}
     end
   end
 
   # Where a key has one row, the key says where that is.
   defp behind(view, element) do
-    case View.element_kind(view) do
-      :row -> {:excl, elem(element, 0)}
-      _other -> {:after, element}
-    end
+    if View.element_kind(view) == :row, do: {:excl, element}, else: {:after, element}
   end
+
+  # A cursor is a start like the others, unless it is the beginning.
+  defp with_cursor(%{cursor: nil} = options), do: Map.delete(options, :cursor)
+  defp with_cursor(options), do: options
 
   def to(options) do
     case one_of!(options, @end_options) do

@@ -75,4 +75,11 @@ defmodule Rhizome.Table do
   def check_type!(type) do
     raise ArgumentError, "a table's type is one of #{inspect(@types)}, got: #{inspect(type)}"
   end
+
+  @doc false
+  def check!(%__MODULE__{} = table), do: table
+
+  def check!(other) do
+    raise ArgumentError, "expected a %Rhizome.Table{}, got: #{inspect(other)}"
+  end
 end

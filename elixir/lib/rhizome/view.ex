@@ -23,8 +23,9 @@ defmodule Rhizome.View do
   | `fwd(pairs)`, `bwd(pairs)` | `{key, partner}`, the key first as seen from that side |
   | `fwd(pairs, key)`, `bwd(pairs, key)` | the partner |
 
-  Views are `Enumerable` and `Collectable`. `Enum.count/1`, `Enum.at/2`,
-  `Enum.slice/2` and `in` take one request each.
+  Views are `Enumerable` and `Collectable`. `Enum.count/1` and `in` take one
+  request each; `Enum.at/2` and `Enum.slice/2` two, for they ask for the count
+  first (`Rhizome.at/4` and `Rhizome.slice/4` do not).
   """
 
   alias Rhizome.Table
@@ -113,6 +114,50 @@ defmodule Rhizome.View do
 
       raise ArgumentError,
             "an element of #{describe(view)} is #{shape}, got: #{inspect(element)}"
+    end
+  end
+
+  # What says where an element stands: the element itself, or the key alone
+  # where a key has one row. An id is never a tuple, so that is a mistake.
+  @doc false
+  def check_place!(view, element) do
+    case element_kind(view) do
+      :row when view.type == :pom and is_tuple(element) ->
+        raise ArgumentError,
+              "the place of a row of #{describe(view)} is its id alone, got: #{inspect(element)}"
+
+      :row ->
+        element
+
+      _other ->
+        check_element!(view, element)
+    end
+  end
+
+  # A key alone says which row is meant, and is no element.
+  @doc false
+  def check_deletable!(view, element) do
+    if element_kind(view) == :row and not element?(view, element) do
+      instead = if view.type == :pom, do: "delete_row", else: "delete_key"
+
+      raise ArgumentError,
+            "an element of #{describe(view)} is {key, value}, got: #{inspect(element)}; " <>
+              "use #{instead} to delete by key"
+    else
+      check_element!(view, element)
+    end
+  end
+
+  @doc false
+  def check_put!(view) do
+    check_whole!(view, "put")
+
+    if element_kind(view) == :key do
+      raise ArgumentError,
+            "put needs keys that have partners or values, and #{describe(view)} has none; " <>
+              "use insert"
+    else
+      view
     end
   end
 
