@@ -424,6 +424,59 @@ defmodule Rhizome do
   def put!(view, key, partner, options \\ []), do: unwrap!(put(view, key, partner, options))
 
   @doc """
+  Inserts an element that takes nobody's place: `insert/3` that never evicts.
+
+  The outcome is `:exists`, and nothing changes, if the element is there or if
+  it would have evicted another one. One request, so no other caller comes
+  between the look and the insert.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_many)
+      iex> Rhizome.insert_new!(owns, {:ann, :sword}).outcome
+      :inserted
+      iex> Rhizome.insert_new!(owns, {:bob, :sword}).outcome
+      :exists
+      iex> Rhizome.to_list(owns)
+      [ann: :sword]
+
+  """
+  @spec insert_new(view(), element(), keyword()) :: result(Change.t())
+  def insert_new(view, element, options \\ []) do
+    view = View.of(view)
+    mutate(Op.insert_new(view, element), view, options)
+  end
+
+  @doc "`insert_new/3` that returns the change or raises the error."
+  @spec insert_new!(view(), element(), keyword()) :: Change.t()
+  def insert_new!(view, element, options \\ []), do: unwrap!(insert_new(view, element, options))
+
+  @doc """
+  Inserts `{key, partner}`, or `{key, value}`, unless it would take the place of
+  another one: `insert_new/3` in the words of `Map`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> Rhizome.put_new!(names, 1, "Ann").outcome
+      :inserted
+      iex> Rhizome.put_new!(names, 1, "Anne").outcome
+      :exists
+      iex> Rhizome.get(names, 1)
+      "Ann"
+
+  """
+  @spec put_new(view(), key :: term(), partner :: term(), keyword()) :: result(Change.t())
+  def put_new(view, key, partner, options \\ []) do
+    view = View.of(view)
+    mutate(Op.put_new(view, key, partner), view, options)
+  end
+
+  @doc "`put_new/4` that returns the change or raises the error."
+  @spec put_new!(view(), key :: term(), partner :: term(), keyword()) :: Change.t()
+  def put_new!(view, key, partner, options \\ []) do
+    unwrap!(put_new(view, key, partner, options))
+  end
+
+  @doc """
   Inserts all elements or, on an error, none, in one request.
 
   The outcome is how many were inserted. For a long list, `Enum.into/2` sends

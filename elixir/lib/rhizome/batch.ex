@@ -74,6 +74,35 @@ defmodule Rhizome.Batch do
   def put(batch, view, key, partner), do: add(batch, view, &Op.put(&1, key, partner))
 
   @doc """
+  Adds `Rhizome.insert_new/3`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> owns = Rhizome.create_table!(store, :owns, :one_to_one)
+      iex> batch =
+      ...>   Rhizome.Batch.new()
+      ...>   |> Rhizome.Batch.insert_new(owns, {:ann, :sword})
+      ...>   |> Rhizome.Batch.insert_new(owns, {:bob, :sword})
+      iex> for change <- Rhizome.run!(store, batch), do: change.outcome
+      [:inserted, :exists]
+
+  """
+  @spec insert_new(t(), Rhizome.view(), term()) :: t()
+  def insert_new(batch, view, element), do: add(batch, view, &Op.insert_new(&1, element))
+
+  @doc """
+  Adds `Rhizome.put_new/4`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> batch = Rhizome.Batch.put_new(Rhizome.Batch.new(), names, 1, "Ann")
+      iex> for change <- Rhizome.run!(store, batch), do: change.outcome
+      [:inserted]
+
+  """
+  @spec put_new(t(), Rhizome.view(), term(), term()) :: t()
+  def put_new(batch, view, key, partner), do: add(batch, view, &Op.put_new(&1, key, partner))
+
+  @doc """
   Adds `Rhizome.insert_all/3`.
 
       iex> {:ok, store} = Rhizome.start_link()

@@ -8,7 +8,11 @@ defmodule Rhizome.Op do
   @spec insert(View.t(), term()) :: tuple()
   def insert(view, element), do: {:insert, view.table, wire!(view), one!(view, element)}
 
+  def insert_new(view, element), do: {:insert_new, view.table, wire!(view), one!(view, element)}
+
   def put(view, key, partner), do: insert(View.check_put!(view), {key, partner})
+
+  def put_new(view, key, partner), do: insert_new(View.check_put!(view), {key, partner})
 
   def insert_all(view, elements), do: {:insert_all, view.table, wire!(view), all!(view, elements)}
 

@@ -82,7 +82,8 @@ defmodule Rhizome.Commands do
       {:pom, n} when n <= 14 -> {:update_row, name, id(), pick(@values)}
       {:pom, n} when n <= 17 -> {:delete, name, :fwd, {id(), pick(@values)}}
       {:pom, _n} -> {:delete_key, name, :fwd, id()}
-      {type, n} when n <= 10 -> with_view(:insert, name, type, &element/2)
+      {type, n} when n <= 8 -> with_view(:insert, name, type, &element/2)
+      {type, n} when n <= 10 -> with_view(:insert_new, name, type, &element/2)
       {type, n} when n <= 12 -> with_view(:insert_all, name, type, &elements/2)
       {type, n} when n <= 15 -> with_view(:delete, name, type, &element/2)
       {type, n} when n <= 17 -> with_view(:delete_all, name, type, &elements/2)
@@ -229,6 +230,11 @@ defmodule Rhizome.Commands do
     Rhizome.put(view(store, name, side), key, partner)
   end
 
+  defp call(store, {:insert_new, name, side, {key, partner}})
+       when side in [:fwd, :bwd] and name not in [:set, :locks] do
+    Rhizome.put_new(view(store, name, side), key, partner)
+  end
+
   defp call(store, {:insert_row, name, value}) do
     with {:ok, id} <- Rhizome.insert_row(table(store, name), value), do: {:ok, {id, [], []}}
   end
@@ -292,7 +298,7 @@ defmodule Rhizome.Commands do
   end
 
   defp call(store, {command, name, view, argument})
-       when command in [:insert, :insert_all, :delete, :delete_all, :delete_key] do
+       when command in [:insert, :insert_new, :insert_all, :delete, :delete_all, :delete_key] do
     apply(Rhizome, command, [view(store, name, view), argument])
   end
 

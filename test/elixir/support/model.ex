@@ -331,6 +331,17 @@ defmodule Rhizome.Model do
     finish(model, name, view, if(inserted?, do: :inserted, else: :exists), evicted)
   end
 
+  defp mutate(model, {:insert_new, name, view, element}) do
+    table = fetch!(model, name)
+    if table.type == :pom, do: throw({:error, :wrong_table_type})
+
+    if taken?(table, to_fwd(table, view, element)) do
+      finish(model, name, view, :exists, [])
+    else
+      mutate(model, {:insert, name, view, element})
+    end
+  end
+
   defp mutate(model, {:insert_all, name, view, elements}) do
     fetch!(model, name)
 
@@ -449,6 +460,16 @@ defmodule Rhizome.Model do
           {true, evicted, settle(model, name, evicted)}
         end
     end
+  end
+
+  # Has anybody that may have one partner got one already?
+  defp taken?(%{type: :set}, _element), do: false
+  defp taken?(%{type: :to_one} = table, {key, _value}), do: Map.has_key?(table.content, key)
+
+  defp taken?(table, {a, b}) do
+    Enum.any?(Map.keys(table.content), fn {x, y} ->
+      (x === a and :fwd in @unique[table.type]) or (y === b and :bwd in @unique[table.type])
+    end)
   end
 
   # {deleted in fwd orientation, model}
