@@ -155,7 +155,7 @@ size_t slotted_fits(const struct tree_node *leaf, const struct probe *probe,
         sizeof(*leaf) + leaf->prefix + leaf->count * sizeof(struct slot);
     size_t need;
 
-    if (probe->size < leaf->prefix || leaf->count == UINT16_MAX ||
+    if (probe->size < leaf->prefix ||
         memcmp(probe->raw, node_bytes(leaf), leaf->prefix))
         return 0;
     need = slotted_entry_bytes(probe->size - leaf->prefix,

@@ -279,7 +279,7 @@ size_t stride_fits(const struct tree_node *leaf, const struct probe *probe,
     const uint8_t *second = probe->raw + probe->first_size;
 
     if (outside || value.size != leaf->value_width ||
-        leaf->count == UINT16_MAX || probe->first_size < leaf->prefix ||
+        probe->first_size < leaf->prefix ||
         probe->first_size - leaf->prefix > leaf->first_width ||
         second_size < leaf->infix ||
         second_size - leaf->infix > leaf->second_width ||

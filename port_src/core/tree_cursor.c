@@ -34,8 +34,7 @@ static void seek_probe(struct seek *seek, const struct probe *probe)
             cursor->path[depth].index = index;
         }
         node = branch_children(node)[index];
-        for (size_t i = 0; i < LEAF_BYTES_MAX; i += 64)
-            __builtin_prefetch((const char *)node + i);
+        node_prefetch(node);
     }
     at = leaf_search(node, probe, &found);
     seek->rank += at;

@@ -3,8 +3,8 @@
  *
  * The path is made writable, then the entry is removed in place, which cannot
  * fail. What follows is tidiness: a leaf or a branch under a quarter of its
- * size joins a sibling if both then fit into three
- * quarters; a leaf gives unused steps back. Without memory it stays as it is.
+ * size joins a sibling if both then fit into three quarters; a leaf gives
+ * unused steps back. Without memory it stays as it is.
  */
 #include "core/tree_edit.h"
 

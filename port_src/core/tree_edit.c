@@ -47,10 +47,6 @@ void value_retire(struct tree *tree, struct bytes value, bool outside)
 
 /* -------------------------------------------------------------- descent */
 
-/*
- * Follows `probe` to its leaf, which it fetches ahead: the search in it jumps
- * about, and each jump would wait for memory by itself.
- */
 struct tree_node *path_descend(const struct tree_root *root,
                                const struct probe *probe, struct path *path)
 {
@@ -64,8 +60,7 @@ struct tree_node *path_descend(const struct tree_root *root,
         path->at[level].index = index;
         level++;
         node = branch_children(node)[index];
-        for (size_t i = 0; i < LEAF_BYTES_MAX; i += 64)
-            __builtin_prefetch((const char *)node + i);
+        node_prefetch(node);
     }
     path->at[level].node = node;
     path->depth = level + 1;

@@ -86,10 +86,7 @@ enum status edit_rebuild_leaf(struct edit *edit, const struct item *items,
 struct tree_node *leaf_alloc(struct tree *tree, enum node_kind kind,
                              size_t live);
 
-/*
- * Follows `probe` to its leaf, which it fetches ahead: the search in it jumps
- * about, and each jump would wait for memory by itself.
- */
+/* Follows `probe` to its leaf. */
 struct tree_node *path_descend(const struct tree_root *root,
                                const struct probe *probe, struct path *path);
 

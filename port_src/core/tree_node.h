@@ -168,6 +168,16 @@ static inline uint8_t *node_bytes(const struct tree_node *node)
     return (uint8_t *)(uintptr_t)(node + 1);
 }
 
+/*
+ * Asks for a page, or the heads of a branch, all at once: a search jumps
+ * about in it, and each jump would wait for memory by itself.
+ */
+static inline void node_prefetch(const struct tree_node *node)
+{
+    for (size_t i = 0; i < LEAF_BYTES_MAX; i += 64)
+        __builtin_prefetch((const char *)node + i);
+}
+
 /* Where `probe` lies in a leaf: `*ret_found` if the entry there equals it. */
 uint32_t leaf_search(const struct tree_node *leaf, const struct probe *probe,
                      bool *ret_found);
