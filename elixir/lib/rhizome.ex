@@ -58,8 +58,9 @@ defmodule Rhizome do
 
   ## Timeouts and limits
 
-  All functions take `:timeout` as an option, in milliseconds or `:infinity`.
-  What is in flight is bounded (`:max_in_flight`, `:max_in_flight_bytes`): beyond
+  All functions take `:timeout` as an option, in milliseconds or `:infinity`. The
+  store keeps it: it counts from when the store takes the request, and means the
+  same for callers on other nodes. What is in flight is bounded (`:max_in_flight`, `:max_in_flight_bytes`): beyond
   it a call fails with `:overloaded` at once, having sent nothing.
   """
 
