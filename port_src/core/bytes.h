@@ -39,6 +39,39 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (!a.size || !memcmp(a.data, b.data, a.size));
 }
 
+/*
+ * memcpy() for runs that are mostly short and never alike in length, inline:
+ * both ends are copied as words that overlap in the middle.
+ */
+static inline void bytes_put(uint8_t *to, struct bytes bytes)
+{
+    const uint8_t *from = bytes.data;
+    size_t size = bytes.size;
+
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        uint64_t head;
+        uint64_t tail;
+
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + size - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + size - 8, &tail, 8);
+    } else if (size >= 4) {
+        uint32_t head;
+        uint32_t tail;
+
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + size - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + size - 4, &tail, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
+}
+
 static inline uint16_t load_be16(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);

@@ -60,6 +60,7 @@ struct record {
 /* The `first` component of CHANGE_CLEAR, and of CHANGE_NEXT_ID. */
 struct cleared {
     struct tree trees[2];
+    struct digest digest;
 };
 
 struct former_id {
@@ -181,6 +182,9 @@ enum status change_push(struct store *store, enum change_kind kind,
     if (second.size)
         memcpy(payload + first.size, second.data, second.size);
 
+    table->changed_seq = store->seq + 1;
+    if (kind == CHANGE_CREATE || kind == CHANGE_DROP)
+        store->catalog_seq = store->seq + 1;
     list->last = list->records.size;
     list->records.size += size;
     list->deferred += kind == CHANGE_CLEAR || kind == CHANGE_DROP;
@@ -207,6 +211,15 @@ void change_pop(struct store *store)
     list->last = record->previous;
 }
 
+/* The components lie side by side: no need to put them together again. */
+struct digest change_digest(const struct store *store)
+{
+    struct record *record = record_at(store, store->changes.last);
+    size_t size = (size_t)record->first_size + record->second_size;
+
+    return digest_bytes(bytes_of(record_payload(record), size));
+}
+
 enum status change_clear(struct store *store, struct table *table)
 {
     struct cleared cleared;
@@ -217,12 +230,14 @@ enum status change_clear(struct store *store, struct table *table)
     memset(&cleared, 0, sizeof(cleared));
     cleared.trees[SIDE_FWD] = table->trees[SIDE_FWD];
     cleared.trees[SIDE_BWD] = table->trees[SIDE_BWD];
+    cleared.digest = table->digest;
     st = change_push(store, CHANGE_CLEAR, table,
                      bytes_of(&cleared, sizeof(cleared)), bytes_of(NULL, 0));
     if (st < 0)
         return st;
     tree_init(&table->trees[SIDE_FWD], &store->epochs);
     tree_init(&table->trees[SIDE_BWD], &store->epochs);
+    table->digest = (struct digest){0, 0};
     return ST_OK;
 }
 
@@ -383,10 +398,18 @@ static void undo_element(struct store *store, const struct change *change)
     struct tree_key bwd = {fwd.second, fwd.first};
 
     if (change->kind == CHANGE_ADD) {
+        /* The record of a row that came is without its value. */
+        if (traits->has_value)
+            REQUIRE(tree_get(&table->trees[SIDE_FWD].root, fwd, &value));
+        digest_subtract(&table->digest,
+                        digest_element(change->first,
+                                       traits->has_value ? value : fwd.second));
         undo_delete(store, &table->trees[SIDE_FWD], fwd);
         if (traits->has_bwd)
             undo_delete(store, &table->trees[SIDE_BWD], bwd);
     } else {
+        digest_add(&table->digest,
+                   digest_element(change->first, change->second));
         undo_put(store, &table->trees[SIDE_FWD], fwd, value);
         if (traits->has_bwd)
             undo_put(store, &table->trees[SIDE_BWD], bwd, none);
@@ -400,6 +423,7 @@ static void undo_clear(struct table *table, const struct cleared *cleared)
         REQUIRE(!table->trees[side].root.node);
         table->trees[side] = cleared->trees[side];
     }
+    table->digest = cleared->digest;
 }
 
 void change_rollback(struct store *store)

@@ -296,17 +296,19 @@ struct level {
             goto bad;                                                          \
     } while (0)
 
-enum status etf_validate(struct bytes input, size_t *ret_size,
-                         size_t *ret_offset)
+enum status etf_validate_within(struct bytes input, unsigned depth_max,
+                                size_t *ret_size, size_t *ret_offset)
 {
     const uint8_t *in = input.data;
     const uint8_t *end = input.data + input.size;
     const uint8_t *next;
-    struct level stack[ETF_DEPTH_MAX];
+    struct level stack[ETF_RECORD_DEPTH_MAX];
     struct level now = {1, NULL};
     unsigned depth = 0;
     enum status st = ST_BAD_TERM;
     double ignored;
+
+    REQUIRE(depth_max <= ETF_RECORD_DEPTH_MAX);
 
     for (;;) {
         const uint8_t *fun = NULL;
@@ -436,7 +438,7 @@ enum status etf_validate(struct bytes input, size_t *ret_size,
         }
 
         if (children) {
-            if (depth == ETF_DEPTH_MAX) {
+            if (depth == depth_max) {
                 st = ST_TOO_DEEP;
                 goto bad;
             }
@@ -474,6 +476,12 @@ static size_t atom_size(const uint8_t *in)
     if (*in == ETF_SMALL_ATOM_UTF8 || *in == ETF_SMALL_ATOM)
         return 2 + (size_t)in[1];
     return 3 + (size_t)load_be16(in + 1);
+}
+
+enum status etf_validate(struct bytes input, size_t *ret_size,
+                         size_t *ret_offset)
+{
+    return etf_validate_within(input, ETF_DEPTH_MAX, ret_size, ret_offset);
 }
 
 size_t etf_size(const uint8_t *term)

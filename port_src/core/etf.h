@@ -22,6 +22,7 @@
 #ifndef RHIZOME_CORE_ETF_H
 #define RHIZOME_CORE_ETF_H
 
+#include "core/buffer.h"
 #include "core/bytes.h"
 #include "core/status.h"
 
@@ -78,6 +79,15 @@ enum status etf_validate(struct bytes input, size_t *ret_size,
                          size_t *ret_offset);
 
 /*
+ * The same with another limit, of at most ETF_RECORD_DEPTH_MAX: the records
+ * of a log may set what a request held into a container or two more.
+ */
+#define ETF_RECORD_DEPTH_MAX (ETF_DEPTH_MAX + 8)
+
+enum status etf_validate_within(struct bytes input, unsigned depth_max,
+                                size_t *ret_size, size_t *ret_offset);
+
+/*
  * The size in bytes of the term at `term`, which etf_validate() has passed.
  * Iterative, never reads beyond the term.
  */
@@ -88,6 +98,20 @@ size_t etf_size(const uint8_t *term);
  * an upper bound for those in lists included. O(count_max) at most.
  */
 size_t etf_size_bounded(const uint8_t *term, size_t count_max);
+
+/*
+ * Appending terms to a buffer, for what the log layer writes. Names of atoms
+ * are ASCII, of 255 bytes at most. Errors: ST_NO_MEMORY, ST_MEMORY_LIMIT; the
+ * buffer is then as it was. Lists are ended with etf_put_nil(), which is all
+ * that one of no elements consists of: etf_put_list() appends nothing for it.
+ */
+enum status etf_put_tuple(struct buffer *out, uint32_t arity);
+enum status etf_put_list(struct buffer *out, uint32_t count);
+enum status etf_put_nil(struct buffer *out);
+enum status etf_put_map(struct buffer *out, uint32_t count);
+enum status etf_put_atom(struct buffer *out, const char *name);
+enum status etf_put_u64(struct buffer *out, uint64_t value);
+enum status etf_put_binary(struct buffer *out, struct bytes bytes);
 
 /* The 31 characters of the text form of a float, tag 99. */
 #define ETF_FLOAT_CHARS 31

@@ -13,7 +13,9 @@ enum exit_status {
     EXIT_PROTOCOL = 65, /* the client sent what is no frame */
     EXIT_INTERNAL = 70, /* a REQUIRE() failed */
     EXIT_NO_MEMORY = 71,
-    EXIT_IO = 74, /* reading or writing failed */
+    EXIT_IO = 74,      /* reading or writing failed */
+    EXIT_LOCKED = 75,  /* another process holds the directory */
+    EXIT_REFUSED = 78, /* the log is damaged; nothing was changed */
 };
 
 #endif

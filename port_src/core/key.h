@@ -17,7 +17,8 @@
  * [K, K KEY_ABOVE), and zero bytes may pad a component on its right without
  * changing any order. tree.c rests on both.
  *
- * The encoding never leaves the program and may change in any release.
+ * The encoding never leaves the program, but digests are taken of it, and logs
+ * record them: whoever changes it makes a new FORMAT_MAJOR (log/record.h).
  */
 #ifndef RHIZOME_CORE_KEY_H
 #define RHIZOME_CORE_KEY_H

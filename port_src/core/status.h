@@ -44,7 +44,17 @@
     X(NO_MEMORY, -15, "no_memory",                                            \
       "the operating system gave no memory")                                  \
     X(EXHAUSTED, -16, "exhausted",                                            \
-      "the table has given out all of its ids")
+      "the table has given out all of its ids")                               \
+    X(LOG_FULL, -17, "log_full",                                              \
+      "there is no room on the disk for the log; nothing was done")           \
+    X(NO_LOG, -18, "no_log",                                                  \
+      "the store is in memory only; start it with a directory")               \
+    X(LOG_REFUSED, -19, "log_refused",                                        \
+      "the log is damaged and was not changed; see rhizome check --help")     \
+    X(LOCKED, -20, "locked",                                                  \
+      "another process holds the directory")                                  \
+    X(IO, -21, "io",                                                          \
+      "a file could not be read or written")
 /* clang-format on */
 
 enum status {

@@ -121,6 +121,21 @@ uint64_t store_seq(const struct store *store)
     return store->seq;
 }
 
+void store_set_seq(struct store *store, uint64_t seq)
+{
+    REQUIRE(!store->open);
+    store->seq = seq;
+    store->catalog_seq = 0;
+    for (uint32_t i = 0; i < store->slot_count; i++)
+        if (store->slots[i].table)
+            store->slots[i].table->changed_seq = 0;
+}
+
+uint64_t store_catalog_seq(const struct store *store)
+{
+    return store->catalog_seq;
+}
+
 void store_set_removed_bytes_max(struct store *store, size_t bytes)
 {
     store->changes.removed_bytes_max = bytes;
@@ -422,6 +437,65 @@ enum status store_table_drop(struct store *store, struct table *table)
     }
     mem_exempt_end(&store->mem);
     return st;
+}
+
+/* --- The digest --------------------------------------------------------- */
+
+/* A table's name, or that of none, its length before it. */
+static uint8_t *put_name(uint8_t *at, struct bytes name)
+{
+    store_be32(at, (uint32_t)name.size);
+    if (name.size)
+        memcpy(at + 4, name.data, name.size);
+    return at + 4 + name.size;
+}
+
+/* Three names with their lengths and on_deletes, the type, three numbers. */
+#define DESCRIPTION_BYTES_MAX                                                  \
+    (3 * (4 + TABLE_NAME_BYTES_MAX + 1) + 32 + 2 * 8 + DIGEST_BYTES)
+
+/*
+ * Everything about a table, in a form that is the same everywhere and that
+ * no other table shares. Digests are written to logs: it may not change.
+ */
+static uint8_t *describe(uint8_t *at, const struct table *table)
+{
+    const char *type = table_type_name(table->type);
+    bool is_pom = table->type == TABLE_POM;
+
+    at = put_name(at, table_name(table));
+    at = put_name(at, bytes_of(type, strlen(type)));
+    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
+        const struct link *link = &table->links[side];
+
+        at = put_name(at, link->target ? table_name(link->target) : NONE);
+        *at++ = link->target && link->on_delete == ON_DELETE_EVICT;
+    }
+    store_be64(at, is_pom ? table->next_id : 0);
+    store_be64(at + 8, table_count(table));
+    digest_store(at + 16, table->digest);
+    return at + 16 + DIGEST_BYTES;
+}
+
+/*
+ * The hash of all descriptions in the order of the tables' names, as a chain:
+ * each is hashed behind the hash of those before it, for which a few hundred
+ * bytes on the stack are enough however many tables there are.
+ */
+struct digest store_digest(const struct store *store)
+{
+    uint8_t run[DIGEST_BYTES + DESCRIPTION_BYTES_MAX];
+    struct digest digest = {0, 0};
+    const struct table *table = NULL;
+
+    while ((table = store_next_table(store, table))) {
+        const uint8_t *end;
+
+        digest_store(run, digest);
+        end = describe(run + DIGEST_BYTES, table);
+        digest = digest_bytes(bytes_of(run, (size_t)(end - run)));
+    }
+    return digest;
 }
 
 /* --- Checking ----------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #define RHIZOME_CORE_STORE_H
 
 #include "core/change.h"
+#include "core/digest.h"
 #include "core/epoch.h"
 #include "core/mem.h"
 #include "core/table.h"
@@ -33,6 +34,24 @@ void store_free(struct store *store);
 
 struct mem *store_mem(struct store *store);
 uint64_t store_seq(const struct store *store);
+
+/*
+ * For recovery: the next commit takes `seq` + 1. Not within a command. What
+ * tables and catalog have become so far counts as before the start, as to
+ * table_changed_seq() and store_catalog_seq(). O(tables).
+ */
+void store_set_seq(struct store *store, uint64_t seq);
+
+/*
+ * The digest of everything that mutations made: tables with their names,
+ * types, references, next ids, counts and elements. Neither the seq nor how
+ * pages are cut takes part. O(tables).
+ */
+struct digest store_digest(const struct store *store);
+
+/* The seq of the last command that created or dropped a table, 0 for none
+ * since the start. See table_changed_seq(). */
+uint64_t store_catalog_seq(const struct store *store);
 
 /* More about the last error of a mutation. */
 struct fault {

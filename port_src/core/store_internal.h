@@ -42,6 +42,8 @@ struct table {
     uint32_t note; /* table_note() */
     struct tree trees[2];
     uint64_t next_id; /* pom; 0 when all ids are given out */
+    struct digest digest;
+    uint64_t changed_seq;
     struct link links[2];
     struct link *referrers; /* by name of their table, then by side */
     size_t name_size;
@@ -75,6 +77,7 @@ struct store {
     struct mem mem;
     struct epochs epochs;
     uint64_t seq;
+    uint64_t catalog_seq;
     bool open; /* between begin and commit or rollback */
     struct change_list changes;
 
@@ -114,13 +117,17 @@ void store_free_table(struct store *store, struct table *table);
 
 /*
  * Appends a record of a change that is about to be made, with copies of its
- * keys. change_pop() takes it back if the change was not made after all.
- * Errors: ST_TOO_BIG, ST_NO_MEMORY, ST_MEMORY_LIMIT.
+ * keys, and marks its table as changed by the running command. change_pop()
+ * takes it back if the change was not made after all. Errors: ST_TOO_BIG,
+ * ST_NO_MEMORY, ST_MEMORY_LIMIT.
  */
 enum status change_push(struct store *store, enum change_kind kind,
                         struct table *table, struct bytes first,
                         struct bytes second);
 void change_pop(struct store *store);
+
+/* digest_element() of the newest record's two components. */
+struct digest change_digest(const struct store *store);
 
 /* Takes all elements out of a table and into the list. */
 enum status change_clear(struct store *store, struct table *table);

@@ -26,7 +26,12 @@
  *   1. (a, b) is in fwd if and only if (b, a) is in bwd.
  *   2. On a unique side, keys and pairs are equally many.
  *   3. Every row of a pom has an id below next_id (unless all are given out).
- *   4. References: integrity.c has the rules and two invariants more.
+ *   4. The digest is the sum of the hashes of all elements (digest.h).
+ *   5. References: integrity.c has the rules and two invariants more.
+ *
+ * Of 4, whoever changes a tree changes the digest, once both trees have it:
+ * pair_add(), pair_remove(), row_put() and row_remove() here, and in change.c
+ * the undoing and the clearing; load.c brings a sum of its own.
  */
 #include "core/table.h"
 
@@ -167,6 +172,16 @@ size_t table_bytes(const struct table *table)
 uint64_t table_next_id(const struct table *table)
 {
     return table->next_id;
+}
+
+struct digest table_digest(const struct table *table)
+{
+    return table->digest;
+}
+
+uint64_t table_changed_seq(const struct table *table)
+{
+    return table->changed_seq;
 }
 
 uint32_t table_note(const struct table *table)
@@ -318,6 +333,7 @@ static enum status pair_add(struct store *store, struct table *table,
         REQUIRE(!change.existed);
         alone[SIDE_BWD] = change.first_alone;
     }
+    digest_add(&table->digest, change_digest(store));
     *ret_added = true;
     return ST_OK;
 }
@@ -350,6 +366,7 @@ static enum status pair_remove(struct store *store, struct table *table,
         }
         REQUIRE(change.existed);
     }
+    digest_subtract(&table->digest, change_digest(store));
     *ret_removed = true;
     return ST_OK;
 }
@@ -445,12 +462,14 @@ static enum status row_put(struct store *store, struct table *table,
                            const struct bytes *old)
 {
     struct tree_change change;
+    struct digest gone = {0, 0};
     enum status st;
 
     if (old) {
         st = change_push(store, CHANGE_REMOVE, table, key, *old);
         if (st < 0)
             return st;
+        gone = change_digest(store);
     }
     st = change_push(store, CHANGE_ADD, table, key, NONE);
     if (st < 0)
@@ -458,6 +477,8 @@ static enum status row_put(struct store *store, struct table *table,
     st = tree_put(&table->trees[SIDE_FWD], single(key), value, NULL, &change);
     if (st < 0)
         goto fail_add;
+    digest_subtract(&table->digest, gone);
+    digest_add(&table->digest, digest_element(key, value));
     return ST_OK;
 
 fail_add:
@@ -478,9 +499,12 @@ static enum status row_remove(struct store *store, struct table *table,
     if (st < 0)
         return st;
     st = tree_delete(&table->trees[SIDE_FWD], single(key), NULL, &change);
-    if (st < 0)
+    if (st < 0) {
         change_pop(store);
-    return st;
+        return st;
+    }
+    digest_subtract(&table->digest, change_digest(store));
+    return ST_OK;
 }
 
 static enum status row_insert(struct store *store, struct table *table,
@@ -723,6 +747,7 @@ static bool check_side(const struct check *check, enum side side)
     const struct tree *tree = &table->trees[side];
     struct tree_entry entry = {.buffer = BUFFER(tree->epochs->mem)};
     struct tree_cursor cursor;
+    struct digest sum = {0, 0};
     bool good = true;
 
     if (!tree_check(tree, check->why, check->why_size))
@@ -735,11 +760,19 @@ static bool check_side(const struct check *check, enum side side)
 
     mem_exempt_begin(entry.buffer.mem);
     for (bool more = tree_cursor_select(&cursor, &tree->root, 0); more && good;
-         more = tree_cursor_next(&cursor))
+         more = tree_cursor_next(&cursor)) {
         good = tree_cursor_read(&cursor, &entry) == ST_OK &&
                check_key(check, side, entry.key);
+        if (good && side == SIDE_FWD)
+            digest_add(&sum,
+                       digest_element(entry.key.first, table->traits->has_value
+                                                           ? entry.value
+                                                           : entry.key.second));
+    }
     buffer_free(&entry.buffer);
     mem_exempt_end(entry.buffer.mem);
+    if (good && side == SIDE_FWD && !digest_equal(sum, table->digest))
+        return broken(check, "the digest is not that of the elements");
     return good;
 }
 

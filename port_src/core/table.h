@@ -28,6 +28,7 @@
 
 #include "core/buffer.h"
 #include "core/bytes.h"
+#include "core/digest.h"
 #include "core/tree.h"
 
 struct store;
@@ -94,6 +95,17 @@ size_t table_bytes(const struct table *table);
 
 /* The id that the next row of a pom gets; 0 if all are given out. */
 uint64_t table_next_id(const struct table *table);
+
+/* The sum of the hashes of all elements (digest.h). O(1). */
+struct digest table_digest(const struct table *table);
+
+/*
+ * The seq of the last mutation that touched this table, directly or through a
+ * reference; 0 for none since the start. What a read of the table answers may
+ * show mutations up to this one. After a rollback it may name the seq that the
+ * next commit will take, so compare it with the lesser of it and store_seq().
+ */
+uint64_t table_changed_seq(const struct table *table);
 
 /* A number that whoever visits many tables may leave with each, to know it
  * again; 0 between visits. */
@@ -183,7 +195,8 @@ enum status table_clear(struct store *store, struct table *table);
 
 /*
  * Verifies both trees and that they agree: every pair of one is in the other,
- * unique sides are unique, references exist. O(n log n). For tests and tools.
+ * unique sides are unique, references exist, the digest is that of what is
+ * there. O(n log n). For tests and tools.
  */
 bool table_check(const struct table *table, char *why, size_t why_size);
 

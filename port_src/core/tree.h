@@ -187,6 +187,10 @@ struct tree_builder;
 enum status tree_builder_create(struct tree *tree, struct tree_builder **ret);
 enum status tree_builder_add(struct tree_builder *builder, struct tree_key key,
                              struct bytes value);
+
+/* How many distinct first components have been added. */
+uint64_t tree_builder_first_count(const struct tree_builder *builder);
+
 enum status tree_builder_finish(struct tree_builder *builder);
 void tree_builder_abort(struct tree_builder *builder);
 

@@ -25,7 +25,8 @@ struct tree_builder {
     struct tree *tree;
     uint64_t count;
     uint64_t first_count;
-    struct plan plan;
+    struct plan plans[2]; /* of the items, and room for one with the next */
+    struct plan *plan;    /* the former */
     uint32_t item_count;
     struct item items[ITEMS_MAX + 1];
     uint32_t texts[ITEMS_MAX + 1];  /* offsets of the items in `text` */
@@ -46,6 +47,7 @@ enum status tree_builder_create(struct tree *tree, struct tree_builder **ret)
     if (!builder)
         return mem_status(mem);
     builder->tree = tree;
+    builder->plan = &builder->plans[0];
     builder->count = 0;
     builder->first_count = 0;
     builder->item_count = 0;
@@ -131,7 +133,7 @@ static enum status leaf_flush(struct tree_builder *builder)
     struct tree *tree = builder->tree;
     struct child leaf = {.sum = builder->item_count};
     const struct item *end = &builder->items[builder->item_count - 1];
-    struct layout layout = plan_layout(&builder->plan);
+    struct layout layout = plan_layout(builder->plan);
     enum status st;
 
     for (uint32_t i = 0; i < builder->item_count; i++) {
@@ -141,7 +143,7 @@ static enum status leaf_flush(struct tree_builder *builder)
     leaf.node = tree_alloc(tree, leaf_capacity(layout.size));
     if (!leaf.node)
         return mem_status(tree->epochs->mem);
-    leaf_build(&builder->plan, layout.kind, builder->items, leaf.node);
+    leaf_build(builder->plan, layout.kind, builder->items, leaf.node);
     if (builder->count > builder->item_count) {
         leaf.text = builder->items[0].text;
         leaf.size = separator_size(
@@ -159,16 +161,6 @@ static enum status leaf_flush(struct tree_builder *builder)
     builder->text.size = 0;
     builder->value.size = 0;
     return st;
-}
-
-/* The key that was added last; false if there was none. */
-static bool last_key(const struct tree_builder *builder, struct item *ret)
-{
-    if (builder->item_count == 0)
-        return false;
-    *ret = builder->items[builder->item_count - 1];
-    ret->text = builder->text.data + builder->texts[builder->item_count - 1];
-    return true;
 }
 
 /* Moves a large value into a block of its own. */
@@ -191,6 +183,7 @@ static enum status gather(struct tree_builder *builder, struct tree_key key,
 {
     uint32_t at = builder->item_count;
     struct item *item = &builder->items[at];
+    uint8_t *text;
     enum status st;
 
     builder->texts[at] = (uint32_t)builder->text.size;
@@ -198,13 +191,17 @@ static enum status gather(struct tree_builder *builder, struct tree_key key,
     st = buffer_reserve(&builder->text, key_raw_size(key));
     if (st < 0)
         return st;
-    st = buffer_append(&builder->value, value);
-    if (st < 0)
-        return st;
-    buffer_append(&builder->text, key.first);
-    buffer_append(&builder->text, key.second);
+    if (value.size) {
+        st = buffer_append(&builder->value, value);
+        if (st < 0)
+            return st;
+    }
+    text = builder->text.data + builder->text.size;
+    bytes_put(text, key.first);
+    bytes_put(text + key.first.size, key.second);
+    builder->text.size += key_raw_size(key);
     *item = (struct item){
-        .text = builder->text.data + builder->texts[at],
+        .text = text,
         .first_size = (uint32_t)key.first.size,
         .size = (uint32_t)key_raw_size(key),
         .value_size = (uint32_t)value.size,
@@ -213,29 +210,37 @@ static enum status gather(struct tree_builder *builder, struct tree_key key,
     return ST_OK;
 }
 
-/* Adds the gathered item to the plan of its leaf, or begins a new leaf. */
+/*
+ * Adds the gathered item to the plan of its leaf, or begins a new leaf. The
+ * plan with it is made beside the one without and becomes the one in use by
+ * a change of pointers: nothing that was just written is copied, which would
+ * wait for the writing.
+ */
 static enum status place(struct tree_builder *builder)
 {
-    struct item item = builder->items[builder->item_count];
-    struct plan wider = builder->plan;
+    const struct item *added = &builder->items[builder->item_count];
+    struct plan *wider = &builder->plans[builder->plan == &builder->plans[0]];
     struct layout layout;
+    struct item item;
     enum status st;
 
     if (builder->item_count == 0) {
-        plan_begin(&builder->plan, &item);
+        plan_begin(builder->plan, added);
         builder->item_count = 1;
         return ST_OK;
     }
-    wider.head.text = builder->text.data + builder->texts[0];
-    plan_add(&wider, &item);
-    layout = plan_layout(&wider);
+    *wider = *builder->plan;
+    wider->head.text = builder->text.data + builder->texts[0];
+    plan_add(wider, added);
+    layout = plan_layout(wider);
     if (builder->item_count < ITEMS_MAX &&
-        !leaf_too_large(layout.size, layout.shared, wider.count)) {
+        !leaf_too_large(layout.size, layout.shared, wider->count)) {
         builder->plan = wider;
         builder->item_count++;
         return ST_OK;
     }
     /* The leaf takes what it has; this item is kept for the next one. */
+    item = *added;
     {
         uint32_t text = builder->texts[builder->item_count];
         uint32_t value = builder->values[builder->item_count];
@@ -256,43 +261,47 @@ static enum status place(struct tree_builder *builder)
     builder->values[0] = 0;
     item.text = builder->text.data;
     builder->items[0] = item;
-    plan_begin(&builder->plan, &item);
+    plan_begin(builder->plan, &item);
     builder->item_count = 1;
     return ST_OK;
 }
 
-/* Compares without making the new key contiguous. */
-static int compare_to_last(const struct item *last, struct tree_key key)
+/*
+ * Is the gathered key greater than the one before it? `*ret_first` tells
+ * whether it is the first one of its first component.
+ */
+static bool ascends(const struct tree_builder *builder, bool *ret_first)
 {
-    struct bytes text = bytes_of(last->text, last->size);
-    struct bytes head = bytes_of(
-        last->text, last->size < key.first.size ? last->size : key.first.size);
-    int order = bytes_compare(head, key.first);
+    uint32_t at = builder->item_count;
+    const struct item *item = &builder->items[at];
+    const struct item *last;
+    const uint8_t *before;
+    uint32_t size_min;
+    uint32_t common;
 
-    if (order)
-        return order;
-    return bytes_compare(
-        bytes_of(text.data + key.first.size, text.size - key.first.size),
-        key.second);
+    *ret_first = true;
+    if (at == 0)
+        return true;
+    last = item - 1;
+    before = builder->text.data + builder->texts[at - 1];
+    size_min = item->size < last->size ? item->size : last->size;
+    common = common_prefix(before, item->text, size_min);
+    *ret_first =
+        common < last->first_size || item->first_size != last->first_size;
+    return common < size_min ? item->text[common] > before[common]
+                             : item->size > last->size;
 }
 
 enum status tree_builder_add(struct tree_builder *builder, struct tree_key key,
                              struct bytes value)
 {
     struct value_block *block = NULL;
-    struct item last;
-    bool same_first = false;
+    bool is_first = true;
     enum status st;
 
     if (key.first.size > KEY_BYTES_MAX || key.second.size > KEY_BYTES_MAX ||
         value.size > TREE_VALUE_BYTES_MAX)
         return ST_TOO_BIG;
-    if (last_key(builder, &last)) {
-        if (compare_to_last(&last, key) >= 0)
-            return ST_BAD_ARGUMENT;
-        same_first =
-            bytes_equal(bytes_of(last.text, last.first_size), key.first);
-    }
     if (value.size > TREE_VALUE_INLINE_MAX) {
         st = value_outside(builder, value, &block);
         if (st < 0)
@@ -301,15 +310,20 @@ enum status tree_builder_add(struct tree_builder *builder, struct tree_key key,
     }
     st = gather(builder, key, value, block != NULL);
     if (st == ST_OK)
-        st = place(builder);
+        st = ascends(builder, &is_first) ? place(builder) : ST_BAD_ARGUMENT;
     if (st < 0) {
         if (block)
             tree_retire(builder->tree, &block->block);
         return st;
     }
     builder->count++;
-    builder->first_count += !same_first;
+    builder->first_count += is_first;
     return ST_OK;
+}
+
+uint64_t tree_builder_first_count(const struct tree_builder *builder)
+{
+    return builder->first_count;
 }
 
 static void builder_free(struct tree_builder *builder)

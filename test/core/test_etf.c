@@ -454,6 +454,119 @@ static void damaged_terms_and_random_bytes_do_no_harm(void **state)
     buffer_free(&term);
 }
 
+/* --- Appending ---------------------------------------------------------- */
+
+static void expect_put(struct buffer *out, enum status st, const char *hex)
+{
+    struct buffer wanted = BUFFER(&mem);
+    size_t size;
+
+    term_maker_hex(hex, &wanted);
+    assert_int_equal(st, ST_OK);
+    if (!bytes_equal(buffer_bytes(out), buffer_bytes(&wanted)))
+        fail_msg("not %s", hex);
+    assert_int_equal(etf_validate(buffer_bytes(out), &size, NULL), ST_OK);
+    assert_int_equal(size, out->size);
+    buffer_free(&wanted);
+    out->size = 0;
+}
+
+static void numbers_are_put_in_their_shortest_form(void **state)
+{
+    static const struct {
+        uint64_t value;
+        const char *hex;
+    } cases[] = {
+        {0, "61 00"},
+        {255, "61 FF"},
+        {256, "62 00 00 01 00"},
+        {INT32_MAX, "62 7F FF FF FF"},
+        {INT32_MAX + UINT64_C(1), "6E 04 00 00 00 00 80"},
+        {UINT32_MAX, "6E 04 00 FF FF FF FF"},
+        {UINT32_MAX + UINT64_C(1), "6E 05 00 00 00 00 00 01"},
+        {UINT64_C(0x0102030405060708), "6E 08 00 08 07 06 05 04 03 02 01"},
+        {UINT64_MAX, "6E 08 00 FF FF FF FF FF FF FF FF"},
+    };
+    struct buffer out = BUFFER(&mem);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_put(&out, etf_put_u64(&out, cases[i].value), cases[i].hex);
+    buffer_free(&out);
+}
+
+static void terms_are_put_one_behind_another(void **state)
+{
+    struct buffer out = BUFFER(&mem);
+    size_t size;
+
+    (void)state;
+    expect_put(&out, etf_put_tuple(&out, 0), "68 00");
+    expect_put(&out, etf_put_nil(&out), "6A");
+    expect_put(&out, etf_put_map(&out, 0), "74 00 00 00 00");
+    expect_put(&out, etf_put_atom(&out, ""), "77 00");
+    expect_put(&out, etf_put_atom(&out, "ok"), "77 02 'ok'");
+    expect_put(&out, etf_put_binary(&out, bytes_of(NULL, 0)), "6D 00 00 00 00");
+
+    assert_int_equal(etf_put_tuple(&out, 2), ST_OK);
+    assert_int_equal(etf_put_list(&out, 0), ST_OK);
+    assert_int_equal(etf_put_nil(&out), ST_OK);
+    assert_int_equal(etf_put_list(&out, 2), ST_OK);
+    assert_int_equal(etf_put_map(&out, 1), ST_OK);
+    assert_int_equal(etf_put_atom(&out, "a"), ST_OK);
+    assert_int_equal(etf_put_u64(&out, 1), ST_OK);
+    assert_int_equal(etf_put_binary(&out, BYTES("bytes")), ST_OK);
+    expect_put(&out, etf_put_nil(&out),
+               "68 02 6A 6C 00 00 00 02 74 00 00 00 01 77 01 'a' 61 01 "
+               "6D 00 00 00 05 'bytes' 6A");
+
+    assert_int_equal(etf_put_tuple(&out, 256), ST_OK);
+    for (int i = 0; i < 256; i++)
+        assert_int_equal(etf_put_nil(&out), ST_OK);
+    assert_int_equal(out.data[0], ETF_LARGE_TUPLE);
+    assert_int_equal(etf_validate(buffer_bytes(&out), &size, NULL), ST_OK);
+    assert_int_equal(size, out.size);
+    buffer_free(&out);
+}
+
+static void without_memory_nothing_is_put(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 7; kind++) {
+        struct buffer out = BUFFER(&mem);
+        enum status st = ST_OK;
+
+        mem_fail_at(&mem, 1, true);
+        switch (kind) {
+        case 0:
+            st = etf_put_tuple(&out, 1);
+            break;
+        case 1:
+            st = etf_put_tuple(&out, 1000);
+            break;
+        case 2:
+            st = etf_put_list(&out, 1);
+            break;
+        case 3:
+            st = etf_put_nil(&out);
+            break;
+        case 4:
+            st = etf_put_atom(&out, "atom");
+            break;
+        case 5:
+            st = etf_put_u64(&out, UINT64_MAX);
+            break;
+        case 6:
+            st = etf_put_binary(&out, BYTES("bytes"));
+            break;
+        }
+        mem_fail_at(&mem, 0, false);
+        assert_int_equal(st, ST_NO_MEMORY);
+        assert_int_equal(out.size, 0);
+        buffer_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +579,9 @@ int main(void)
         cmocka_unit_test(sizes_stop_at_their_bound),
         cmocka_unit_test(random_terms_pass_and_cut_ones_do_not),
         cmocka_unit_test(damaged_terms_and_random_bytes_do_no_harm),
+        cmocka_unit_test(numbers_are_put_in_their_shortest_form),
+        cmocka_unit_test(terms_are_put_one_behind_another),
+        cmocka_unit_test(without_memory_nothing_is_put),
     };
 
     mem_init(&mem, 0);

@@ -210,6 +210,106 @@ static void seq_counts_commands_that_change_something(void **state)
     world_close(&world);
 }
 
+/* For recovery: commits go on from there, and nothing has changed yet. */
+static void the_seq_can_be_set(void **state)
+{
+    struct store *store;
+    struct table *table;
+    bool done;
+
+    (void)state;
+    assert_int_equal(store_create(NULL, &store), ST_OK);
+    store_begin(store);
+    table = create(store, 0, TABLE_SET);
+    assert_int_equal(
+        table_insert(store, table, SIDE_FWD, BYTES("k"), NONE, &done), ST_OK);
+    store_commit(store);
+    assert_int_equal(store_catalog_seq(store), 1);
+    store_set_seq(store, UINT64_C(1) << 40);
+    assert_int_equal(store_seq(store), UINT64_C(1) << 40);
+    assert_int_equal(store_catalog_seq(store), 0);
+    assert_int_equal(table_changed_seq(table), 0);
+    store_begin(store);
+    assert_int_equal(table_clear(store, table), ST_OK);
+    store_commit(store);
+    assert_int_equal(store_seq(store), (UINT64_C(1) << 40) + 1);
+    assert_int_equal(table_changed_seq(table), (UINT64_C(1) << 40) + 1);
+    assert_int_equal(store_catalog_seq(store), 0);
+    store_free(store);
+}
+
+/* Who was changed last by which command, through references too. */
+static void tables_and_catalog_know_their_last_change(void **state)
+{
+    struct table_reference references[2] = {{NULL, 0}, {NULL, 0}};
+    struct bytes k = BYTES("\x15k");
+    struct bytes value = BYTES("\x6A");
+    struct table *npc, *owns, *rows;
+    struct store *store;
+    struct model_text text;
+    uint64_t count;
+    bool done;
+
+    (void)state;
+    assert_int_equal(store_create(NULL, &store), ST_OK);
+    assert_int_equal(store_catalog_seq(store), 0);
+    store_begin(store);
+    npc = create(store, 0, TABLE_SET);
+    rows = create(store, 1, TABLE_POM);
+    references[SIDE_BWD] = (struct table_reference){npc, ON_DELETE_EVICT};
+    assert_int_equal(store_table_create(store, name_of(2, &text),
+                                        TABLE_MANY_TO_MANY, references, &owns),
+                     ST_OK);
+    store_commit(store); /* 1 */
+    assert_int_equal(store_catalog_seq(store), 1);
+    assert_int_equal(table_changed_seq(owns), 1);
+
+    store_begin(store);
+    assert_int_equal(table_insert(store, npc, SIDE_FWD, k, NONE, &done), ST_OK);
+    store_commit(store); /* 2 */
+    store_begin(store);
+    assert_int_equal(table_insert(store, owns, SIDE_FWD, k, k, &done), ST_OK);
+    store_commit(store); /* 3 */
+    assert_int_equal(table_changed_seq(npc), 2);
+    assert_int_equal(table_changed_seq(owns), 3);
+    assert_int_equal(table_changed_seq(rows), 1);
+
+    store_begin(store);
+    assert_int_equal(pom_insert(store, rows, value, &count), ST_OK);
+    store_commit(store); /* 4 */
+    assert_int_equal(table_changed_seq(rows), 4);
+
+    /* The deletion reaches the pair that refers to the key. */
+    store_begin(store);
+    assert_int_equal(table_delete_key(store, npc, SIDE_FWD, k, &count), ST_OK);
+    store_commit(store); /* 5 */
+    assert_int_equal(table_count(owns), 0);
+    assert_int_equal(table_changed_seq(npc), 5);
+    assert_int_equal(table_changed_seq(owns), 5);
+    assert_int_equal(table_changed_seq(rows), 4);
+
+    store_begin(store);
+    assert_int_equal(table_clear(store, rows), ST_OK);
+    store_commit(store); /* 6 */
+    assert_int_equal(table_changed_seq(rows), 6);
+
+    /* After a rollback: never below the truth, never above the next one. */
+    store_begin(store);
+    assert_int_equal(table_insert(store, npc, SIDE_FWD, k, NONE, &done), ST_OK);
+    assert_int_equal(store_table_drop(store, owns), ST_OK);
+    store_rollback(store);
+    assert_in_range(table_changed_seq(npc), 5, 7);
+    assert_in_range(store_catalog_seq(store), 1, 7);
+
+    store_begin(store);
+    assert_int_equal(store_table_drop(store, owns), ST_OK);
+    store_commit(store); /* 7 */
+    assert_int_equal(store_seq(store), 7);
+    assert_int_equal(store_catalog_seq(store), 7);
+    assert_int_equal(table_changed_seq(rows), 6);
+    store_free(store);
+}
+
 /* What a one_to_one insert evicts, in the order that change.h promises. */
 static void the_list_tells_evictions_in_order(void **state)
 {
@@ -660,6 +760,8 @@ int main(void)
         cmocka_unit_test(a_table_that_cannot_be_is_refused),
         cmocka_unit_test(a_referred_table_cannot_be_dropped),
         cmocka_unit_test(seq_counts_commands_that_change_something),
+        cmocka_unit_test(the_seq_can_be_set),
+        cmocka_unit_test(tables_and_catalog_know_their_last_change),
         cmocka_unit_test(the_list_tells_evictions_in_order),
         cmocka_unit_test(a_rollback_restores_everything),
         cmocka_unit_test(a_cascade_does_not_depend_on_history),
