@@ -98,6 +98,18 @@ void commands_forget_table(struct commands *commands)
     commands->cache.table = NULL;
 }
 
+static const char reserved_text[] =
+    "names that are atoms beginning with $ are the daemon's own";
+
+bool name_is_reserved(struct bytes name)
+{
+    struct reader reader = reader_of(name);
+    struct bytes atom;
+
+    return reader_atom(&reader, &atom) && atom.size > 0 &&
+           atom.data[0] == RESERVED_MARK;
+}
+
 /* What was given for a name is no term: an error must not repeat it. */
 static void forget_name(struct call *call)
 {
@@ -107,10 +119,11 @@ static void forget_name(struct call *call)
 enum status call_table_name(struct call *call, struct bytes *ret_name)
 {
     struct reader name;
-
     enum status st;
 
     call->complaint.table = call_term(call);
+    if (name_is_reserved(call->complaint.table))
+        return call_bad(call, reserved_text);
     name = reader_of(call->complaint.table);
     st = call_encode(call, &name, SCRATCH_NAME, ret_name);
     if (st == ST_BAD_ARGUMENT)
@@ -144,12 +157,16 @@ enum status call_table(struct call *call)
     struct bytes name = call_term(call);
     struct reader reader = reader_of(name);
     struct bytes key;
+    bool reserved;
     enum status st;
 
     call->complaint.table = name;
     call->table = cache_find(cache, name);
     if (call->table)
         return ST_OK;
+    reserved = name_is_reserved(name); /* and never in the cache */
+    if (reserved && call->command->flags & CMD_WRITE)
+        return call_bad(call, reserved_text);
 
     st = call_encode(call, &reader, SCRATCH_NAME, &key);
     if (st == ST_TOO_BIG || (st == ST_OK && key.size > TABLE_NAME_BYTES_MAX)) {
@@ -163,7 +180,8 @@ enum status call_table(struct call *call)
     call->table = store_find(call->store, key);
     if (!call->table)
         return ST_NO_TABLE;
-    cache_keep(cache, name, call->table);
+    if (!reserved)
+        cache_keep(cache, name, call->table);
     return ST_OK;
 }
 
@@ -509,6 +527,8 @@ void call_put_changes(struct call *call, enum side side)
     uint32_t count;
     size_t list;
 
+    if (out->discards)
+        return;
     /* A value may be as large as a frame: to take it out alone goes. */
     out->answer_limited = store_removed_count(call->store) != 1;
     put_evicted(call, side, tables, losses);

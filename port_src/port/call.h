@@ -1,7 +1,7 @@
 /*
  * call.h -- one command being carried out: its arguments and its answer.
  *
- * A handler (cmd_store.c, cmd_mutate.c, cmd_read.c) is three steps: take the
+ * A handler (one of the cmd_ files) is three steps: take the
  * arguments in their order, call the core, put the Result. The call_ functions
  * take one argument each and say what was wrong with it, so that a handler
  * only passes a status on.
@@ -12,7 +12,9 @@
 #define RHIZOME_PORT_CALL_H
 
 #include "core/scan.h"
+#include "port/checkpointer.h"
 #include "port/commands.h"
+#include "port/hold.h"
 
 /* Names of tables up to this many bytes, as they come, are remembered. */
 #define TABLE_CACHE_BYTES 64
@@ -45,6 +47,14 @@ struct commands {
     struct table_cache cache;
     struct figures figures;
 
+    struct commands_log log; /* log.log is NULL in memory only */
+    struct checkpointer *checkpointer;
+    struct hold hold;
+    uint64_t acknowledged;
+    size_t later_count;
+    bool log_full;      /* the client was told so */
+    enum status broken; /* commands_broken(), and ST_IO of the log */
+
     struct reader requests; /* what is left of the payload */
     struct list list;       /* the requests in it */
     bool lone;              /* one request that stands in no list */
@@ -69,6 +79,9 @@ struct call {
     struct store *store;
     struct writer *out;
     const struct command *command; /* NULL if it is not known */
+    int64_t id;
+    bool later; /* put off: the reply comes another time */
+    struct bytes op;
     struct reader args;
     unsigned argument; /* the one taken last, from 1 */
     size_t mark;       /* where this command's changes begin */
@@ -148,6 +161,45 @@ void call_put_changes(struct call *call, enum side side);
 /* Forgets which table was named last, as tables come and go. */
 void commands_forget_table(struct commands *commands);
 
+/* Tables whose names are atoms that begin with this are the daemon's own:
+ * clients may read them. */
+#define RESERVED_MARK '$'
+
+/* True if a term is the name of such a table. */
+bool name_is_reserved(struct bytes name);
+
+/* How many tables are the daemon's own. cmd_with.c has it. */
+uint64_t with_table_count(struct call *call);
+
+/* --- answering later ---------------------------------------------------- */
+
+/* Requests that wait for one thing, in their order. */
+struct later {
+    struct later *next;
+    int64_t id;
+    const struct command *command;
+};
+
+struct later_list {
+    struct later *first;
+    struct later **end; /* NULL while the list is empty */
+};
+
+/* Puts the running request off: its handler then gives back ST_OK and has put
+ * nothing. ST_NO_MEMORY. */
+enum status call_later(struct call *call, struct later_list *list);
+
+/* Moves all requests of `from` behind those of `to`. */
+void later_move(struct later_list *to, struct later_list *from);
+
+/*
+ * Answers and forgets all requests of a list: `put` puts the Result of each as
+ * a handler does, or fails as one does. See commands_broken().
+ */
+void commands_answer_later(struct commands *commands, struct later_list *list,
+                           enum status (*put)(struct call *call, void *context),
+                           void *context);
+
 /* The handlers, in the order of PROTOCOL.md. */
 enum status cmd_ping(struct call *call);
 enum status cmd_info(struct call *call);
@@ -156,6 +208,9 @@ enum status cmd_create_table(struct call *call);
 enum status cmd_drop_table(struct call *call);
 enum status cmd_clear_table(struct call *call);
 enum status cmd_table_info(struct call *call);
+enum status cmd_sync(struct call *call);
+enum status cmd_checkpoint(struct call *call);
+enum status cmd_digest(struct call *call);
 enum status cmd_insert(struct call *call);
 enum status cmd_insert_new(struct call *call);
 enum status cmd_insert_all(struct call *call);
@@ -166,6 +221,7 @@ enum status cmd_insert_row(struct call *call);
 enum status cmd_insert_rows(struct call *call);
 enum status cmd_update_row(struct call *call);
 enum status cmd_batch(struct call *call);
+enum status cmd_with(struct call *call);
 enum status cmd_get(struct call *call);
 enum status cmd_member(struct call *call);
 enum status cmd_has_key(struct call *call);
@@ -174,8 +230,12 @@ enum status cmd_key_count(struct call *call);
 enum status cmd_rank(struct call *call);
 enum status cmd_scan(struct call *call);
 
-/* Carries out one Op of a batch; commands.c has it, cmd_batch() calls it. */
-enum status call_run_nested(struct call *batch, struct reader *op,
-                            int64_t index);
+/*
+ * Carries out an Op within an Op, and puts its Result. commands.c has it; the
+ * command must have one of `flags`, or else it is a bad argument, with `text`.
+ * `index` is its place in a batch, or -1.
+ */
+enum status call_run_nested(struct call *outer, struct reader *op,
+                            uint8_t flags, const char *text, int64_t index);
 
 #endif

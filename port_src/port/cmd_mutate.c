@@ -241,7 +241,9 @@ enum status cmd_batch(struct call *call)
         return st;
     results = put_list_begin(call->out);
     while (list.left > 0) {
-        st = call_run_nested(call, list_next(&list), (int64_t)count);
+        st = call_run_nested(call, list_next(&list), CMD_BATCH,
+                             "a batch takes mutations only, and no batch",
+                             (int64_t)count);
         if (st < 0)
             return st;
         count++;

@@ -3,7 +3,9 @@
  */
 #include <unistd.h>
 
+#include "core/key.h"
 #include "port/call.h"
+#include "port/events.h"
 
 enum status cmd_ping(struct call *call)
 {
@@ -17,15 +19,70 @@ static void put_field(struct call *call, const char *name, uint64_t value)
     put_u64(call->out, value);
 }
 
+/* Tables of the daemon's own, which `tables` leaves out. */
+static bool table_is_reserved(struct call *call, const struct table *table)
+{
+    struct buffer *name = call_scratch(call, SCRATCH_NAME);
+
+    return key_decode(table_name(table), name) == ST_OK &&
+           name_is_reserved(buffer_bytes(name));
+}
+
+/* #{epoch, segments, ...}, or none. */
+static void put_log_figures(struct call *call)
+{
+    const struct commands_log *log = commands_log(call->commands);
+    struct termlog_figures figures;
+    struct writer *out = call->out;
+
+    if (!log) {
+        put_atom(out, "none");
+        return;
+    }
+    termlog_figures(log->log, &figures);
+    put_map(out, 10);
+    put_field(call, "epoch", figures.epoch);
+    put_field(call, "segments", figures.segments);
+    put_field(call, "log_bytes", figures.log_bytes);
+    put_field(call, "checkpoint_seq", figures.checkpoint_seq);
+    put_field(call, "checkpoint_bytes", figures.checkpoint_bytes);
+    put_atom(out, "checkpointing");
+    put_bool(out, checkpointer_running(call->commands->checkpointer));
+    put_field(call, "pending_bytes", termlog_pending_bytes(log->log));
+    put_field(call, "syncs", figures.syncs);
+    put_atom(out, "full");
+    put_bool(out, figures.full);
+    put_atom(out, "dir");
+    put_binary(out, bytes_of(log->directory, strlen(log->directory)));
+}
+
+static void put_durability(struct call *call)
+{
+    const struct commands_log *log = commands_log(call->commands);
+    struct writer *out = call->out;
+
+    put_field(call, "durable_seq", log ? termlog_durable(log->log) : 0);
+    put_atom(out, "sync");
+    put_sync_policy(out, log);
+    put_atom(out, "store_id");
+    if (log)
+        put_binary(out, bytes_of(termlog_store_id(log->log), STORE_ID_BYTES));
+    else
+        put_atom(out, "none");
+    put_atom(out, "log");
+    put_log_figures(call);
+}
+
 enum status cmd_info(struct call *call)
 {
     const struct figures *figures = &call->commands->figures;
     const struct mem *mem = store_mem(call->store);
     struct writer *out = call->out;
 
-    put_map(out, 13);
+    put_map(out, 17);
     put_field(call, "seq", store_seq(call->store));
-    put_field(call, "tables", store_table_count(call->store));
+    put_field(call, "tables",
+              store_table_count(call->store) - with_table_count(call));
     put_field(call, "memory_bytes", mem->used);
     put_field(call, "memory_peak_bytes", mem->peak);
     put_atom(out, "memory_limit_bytes");
@@ -43,6 +100,7 @@ enum status cmd_info(struct call *call)
     put_field(call, "os_pid", (uint64_t)getpid());
     put_atom(out, "sealed");
     put_bool(out, figures->sealed);
+    put_durability(call);
     return ST_OK;
 }
 
@@ -54,6 +112,8 @@ enum status cmd_tables(struct call *call)
     uint64_t count = 0;
 
     while ((table = store_next_table(call->store, table)) != NULL) {
+        if (table_is_reserved(call, table))
+            continue;
         put_tuple(out, 2);
         put_key(out, table_name(table));
         put_atom(out, table_type_name(table_type(table)));
@@ -85,6 +145,9 @@ static enum status parse_reference(struct call *call,
     if (!reader_tuple_of(&call->args, 2))
         return call_bad(call, text);
     name = reader_term(&call->args);
+    if (name_is_reserved(name))
+        return call_bad(call, "no side may refer to a table of the daemon's "
+                              "own");
     reader = reader_of(name);
     st = call_encode(call, &reader, SCRATCH_FIRST, &key);
     if (st < 0)

@@ -5,12 +5,19 @@
  *
  *     step    begin a reply to Id; find Op's row; begin the store if it
  *             writes; run the handler, which puts its Result behind
- *             `{ok,`; commit
+ *             `{ok,`; append Op to the log; commit
  *     fail    roll back, forget what was put, put `{error, ...}` instead
  *
  * The reply is complete before the store commits: a reply that gets no memory
  * or passes its limit still undoes its command. Room for an error reply is
- * reserved before a command starts, so there is always an answer.
+ * reserved before a command starts, so there is always an answer. The log
+ * comes last before the commit, which cannot fail: what is logged was done.
+ *
+ * When a reply may leave. What it shows must not be taken back by a crash of
+ * the machine where the policy is `always`: a mutation's own seq must be
+ * durable, and for a read the last seq that touched its table. A mutation that
+ * changed nothing, or failed, may have looked anywhere and waits for all there
+ * is; most reads are of tables that nobody is writing and wait for nothing.
  *
  * A frame is checked as a whole before the first of its requests runs, so a
  * broken one changes nothing. One exception earns its keep: a client gathers
@@ -28,10 +35,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "core/etf.h"
 #include "port/call.h"
+#include "port/events.h"
 
 /* Scratch beyond this is given back after a request. */
 #define SCRATCH_KEEP_BYTES (64u << 10)
@@ -39,27 +46,31 @@
 /* The largest key or name that an error's details repeat. */
 #define DETAIL_BYTES_MAX 255
 
-#define MESSAGE_BYTES_MAX 256
+#define MUTATION (CMD_WRITE | CMD_BATCH | CMD_WITH)
 
 static const struct command rows[] = {
     {"ping", 0, CMD_READ, cmd_ping},
     {"info", 0, CMD_READ, cmd_info},
-    {"tables", 0, CMD_READ, cmd_tables},
-    {"create_table", 3, CMD_WRITE | CMD_BATCH, cmd_create_table},
-    {"drop_table", 1, CMD_WRITE | CMD_BATCH, cmd_drop_table},
-    {"clear_table", 1, CMD_WRITE | CMD_BATCH, cmd_clear_table},
+    {"tables", 0, CMD_READ | CMD_CATALOG, cmd_tables},
+    {"create_table", 3, MUTATION, cmd_create_table},
+    {"drop_table", 1, MUTATION, cmd_drop_table},
+    {"clear_table", 1, MUTATION, cmd_clear_table},
     {"table_info", 1, CMD_READ, cmd_table_info},
+    {"sync", 0, CMD_READ | CMD_STORE | CMD_SYNC, cmd_sync},
+    {"checkpoint", 0, CMD_READ, cmd_checkpoint},
+    {"digest", 0, CMD_READ | CMD_STORE, cmd_digest},
 
-    {"insert", 3, CMD_WRITE | CMD_BATCH, cmd_insert},
-    {"insert_new", 3, CMD_WRITE | CMD_BATCH, cmd_insert_new},
-    {"insert_all", 3, CMD_WRITE | CMD_BATCH, cmd_insert_all},
-    {"delete", 3, CMD_WRITE | CMD_BATCH, cmd_delete},
-    {"delete_all", 3, CMD_WRITE | CMD_BATCH, cmd_delete_all},
-    {"delete_key", 3, CMD_WRITE | CMD_BATCH, cmd_delete_key},
-    {"insert_row", 2, CMD_WRITE | CMD_BATCH, cmd_insert_row},
-    {"insert_rows", 2, CMD_WRITE | CMD_BATCH, cmd_insert_rows},
-    {"update_row", 3, CMD_WRITE | CMD_BATCH, cmd_update_row},
-    {"batch", 1, CMD_WRITE, cmd_batch},
+    {"insert", 3, MUTATION, cmd_insert},
+    {"insert_new", 3, MUTATION, cmd_insert_new},
+    {"insert_all", 3, MUTATION, cmd_insert_all},
+    {"delete", 3, MUTATION, cmd_delete},
+    {"delete_all", 3, MUTATION, cmd_delete_all},
+    {"delete_key", 3, MUTATION, cmd_delete_key},
+    {"insert_row", 2, MUTATION, cmd_insert_row},
+    {"insert_rows", 2, MUTATION, cmd_insert_rows},
+    {"update_row", 3, MUTATION, cmd_update_row},
+    {"batch", 1, CMD_WRITE | CMD_WITH, cmd_batch},
+    {"with", 2, CMD_WRITE, cmd_with},
 
     {"get", 3, CMD_READ, cmd_get},
     {"member", 3, CMD_READ, cmd_member},
@@ -141,6 +152,7 @@ enum status commands_create(struct store *store, struct mem *mem,
     for (unsigned i = 0; i < SCRATCH_COUNT; i++)
         commands->scratch[i] = BUFFER(mem);
     commands->entry.buffer = BUFFER(mem);
+    hold_init(&commands->hold, mem);
     store_set_removed_bytes_max(store, writer->answer_max);
     *ret = commands;
     return ST_OK;
@@ -153,6 +165,8 @@ void commands_free(struct commands *commands)
     for (unsigned i = 0; i < SCRATCH_COUNT; i++)
         buffer_free(&commands->scratch[i]);
     buffer_free(&commands->entry.buffer);
+    hold_deinit(&commands->hold);
+    checkpointer_free(commands->checkpointer);
     mem_free(commands->mem, commands, sizeof(*commands));
 }
 
@@ -169,30 +183,6 @@ static void commands_shrink(struct commands *commands)
             buffer_free(&commands->scratch[i]);
     if (commands->entry.buffer.capacity > SCRATCH_KEEP_BYTES)
         buffer_free(&commands->entry.buffer);
-}
-
-enum status commands_hello(struct commands *commands, size_t frame_bytes_max)
-{
-    struct writer *out = commands->out;
-    enum status st = writer_event_begin(out, "hello");
-
-    if (st < 0)
-        return st;
-    put_map(out, 5);
-    put_atom(out, "protocol");
-    put_u64(out, PROTOCOL_VERSION);
-    put_atom(out, "version");
-    put_binary(out, BYTES(RHIZOME_VERSION));
-    put_atom(out, "seq");
-    put_u64(out, store_seq(commands->store));
-    put_atom(out, "os_pid");
-    put_u64(out, (uint64_t)getpid());
-    put_atom(out, "frame_bytes_max");
-    put_u64(out, frame_bytes_max);
-    st = writer_status(out);
-    if (st == ST_OK)
-        writer_event_end(out);
-    return st;
 }
 
 /* --- errors ------------------------------------------------------------- */
@@ -371,11 +361,11 @@ static enum status call_check_answer(struct call *call)
                      "ask for it in smaller pieces");
 }
 
-enum status call_run_nested(struct call *batch, struct reader *op,
-                            int64_t index)
+enum status call_run_nested(struct call *outer, struct reader *op,
+                            uint8_t flags, const char *text, int64_t index)
 {
     struct reader end = *op;
-    struct call call = *batch;
+    struct call call = *outer;
     enum status st;
 
     reader_term(&end);
@@ -383,45 +373,68 @@ enum status call_run_nested(struct call *batch, struct reader *op,
     call.complaint = no_complaint;
     call.mark = store_change_mark(call.store);
     st = call_parse(&call, op);
-    if (st == ST_OK && !(call.command->flags & CMD_BATCH))
-        st = call_fail(&call, ST_BAD_ARGUMENT,
-                       "a batch takes mutations only, and no batch");
+    if (st == ST_OK && !(call.command->flags & flags))
+        st = call_fail(&call, ST_BAD_ARGUMENT, text);
     if (st == ST_OK)
         st = call.command->run(&call);
     if (st == ST_OK)
         st = call_check_answer(&call);
     *op = end;
     if (st < 0) {
-        *batch = call; /* its complaint is the batch's */
-        batch->complaint.index = index;
+        *outer = call; /* its complaint is that of the outer one */
+        if (index >= 0)
+            outer->complaint.index = index;
     }
+    return st;
+}
+
+/* Appends the mutation to the log as it came. */
+static enum status call_log(struct call *call)
+{
+    struct commands *commands = call->commands;
+    struct termlog *log = commands->log.log;
+    enum status st;
+
+    if (!log || !store_change_mark(call->store))
+        return ST_OK;
+    st = termlog_append(log, store_seq(call->store) + 1, call->op);
+    if (st == ST_IO)
+        commands->broken = st;
     return st;
 }
 
 static enum status call_write(struct call *call)
 {
+    struct store *store = call->store;
+    struct termlog *log = call->commands->log.log;
     enum status st;
 
-    store_begin(call->store);
-    call->mark = store_change_mark(call->store);
+    store_begin(store);
+    call->mark = store_change_mark(store);
     st = call->command->run(call);
     if (st == ST_OK)
         st = call_check_answer(call);
+    if (st == ST_OK)
+        st = call_log(call);
     if (st < 0) {
-        store_rollback(call->store);
+        store_rollback(store);
         commands_forget_table(call->commands);
         return st;
     }
-    store_commit(call->store);
+    store_commit(store);
+    if (log && termlog_digest_due(log))
+        termlog_append_digest(log, store_digest(store));
     return ST_OK;
 }
 
-/* Carries out the Op before which `op` stands and puts its answer. */
+/* Carries out the Op that is all of `op`, and puts its answer. */
 static enum status call_run(struct call *call, struct reader *op)
 {
-    enum status st = call_parse(call, op);
+    enum status st;
     bool page;
 
+    call->op = bytes_of(op->at, (size_t)(op->end - op->at));
+    st = call_parse(call, op);
     if (st < 0)
         return st;
     /* A page ends by its own measure, and one item may be larger. */
@@ -557,6 +570,60 @@ static bool request_id(struct reader *request, int64_t *ret_id, bool *ret_pair)
     return reader_integer(request, ret_id);
 }
 
+/* Tells the client when the log has run out of room, and has some again. */
+static void commands_note_room(struct commands *commands, enum status st,
+                               bool logged)
+{
+    if (st == ST_LOG_FULL && !commands->log_full &&
+        event_log(commands->out, "full") == ST_OK)
+        commands->log_full = true;
+    if (logged && commands->log_full && event_log(commands->out, "ok") == ST_OK)
+        commands->log_full = false;
+}
+
+/* The highest seq whose effects the answer to `call` may show. */
+static uint64_t call_shows(const struct call *call, enum status st)
+{
+    uint8_t flags = call->command ? call->command->flags : 0;
+    uint64_t seq = store_seq(call->store);
+    uint64_t changed = 0;
+
+    if (flags & (CMD_WRITE | CMD_STORE))
+        return seq;
+    if (flags & CMD_CATALOG || st == ST_NO_TABLE)
+        changed = store_catalog_seq(call->store);
+    else if (call->table)
+        changed = table_changed_seq(call->table);
+    return changed < seq ? changed : seq;
+}
+
+/* Holds the reply that was just completed if what it shows is not durable. */
+static enum status commands_hold(struct commands *commands,
+                                 const struct call *call, enum status st)
+{
+    const struct commands_log *log = &commands->log;
+    bool careful = log->policy == SYNC_ALWAYS ||
+                   (call->command && call->command->flags & CMD_SYNC);
+    uint64_t shows = call_shows(call, st);
+
+    if (careful && shows > termlog_durable(log->log))
+        return hold_put(&commands->hold, shows,
+                        writer_reply_withdraw(commands->out));
+    if (shows > commands->acknowledged)
+        commands->acknowledged = shows;
+    return ST_OK;
+}
+
+/* Completes the reply to a call: its answer, or the error `st`. */
+static void call_finish(struct call *call, enum status st)
+{
+    if (st < 0)
+        put_error(call, st);
+    REQUIRE(writer_status(call->out) == ST_OK);
+    writer_reply_end(call->out);
+    call->commands->figures.commands++;
+}
+
 static enum status commands_answer(struct commands *commands,
                                    struct reader *request, enum status valid)
 {
@@ -566,26 +633,29 @@ static enum status commands_answer(struct commands *commands,
         .out = commands->out,
         .complaint = no_complaint,
     };
-    enum status st;
-    int64_t id;
+    uint64_t seq = store_seq(commands->store);
+    enum status st, held = ST_OK;
     bool pair;
 
-    if (!request_id(request, &id, &pair))
+    if (!request_id(request, &call.id, &pair))
         return ST_BAD_REQUEST;
-    st = writer_reply_begin(commands->out, id);
+    st = writer_reply_begin(commands->out, call.id);
     if (st < 0)
         return st;
     if (valid < 0)
         st = valid;
     else
         st = pair ? call_run(&call, request) : ST_BAD_REQUEST;
-    if (st < 0)
-        put_error(&call, st);
-    REQUIRE(writer_status(commands->out) == ST_OK);
-    writer_reply_end(commands->out);
-    commands->figures.commands++;
+    if (commands->broken < 0 || call.later)
+        writer_reply_drop(commands->out);
+    else
+        call_finish(&call, st);
+    if (commands->log.log && !call.later && commands->broken == ST_OK) {
+        held = commands_hold(commands, &call, st);
+        commands_note_room(commands, st, store_seq(commands->store) > seq);
+    }
     commands_shrink(commands);
-    return ST_OK;
+    return commands->broken < 0 ? commands->broken : held;
 }
 
 enum status commands_step(struct commands *commands)
@@ -602,5 +672,192 @@ enum status commands_step(struct commands *commands)
     st = commands_answer(commands, &request, valid);
     if (st < 0 || commands->lone)
         commands->busy = false;
+    return st;
+}
+
+/* --- answering later ---------------------------------------------------- */
+
+enum status call_later(struct call *call, struct later_list *list)
+{
+    struct commands *commands = call->commands;
+    struct later *later = mem_alloc(commands->mem, sizeof(*later));
+
+    if (!later)
+        return ST_NO_MEMORY;
+    *later = (struct later){NULL, call->id, call->command};
+    *(list->end ? list->end : &list->first) = later;
+    list->end = &later->next;
+    commands->later_count++;
+    call->later = true;
+    return ST_OK;
+}
+
+void later_move(struct later_list *to, struct later_list *from)
+{
+    if (!from->first)
+        return;
+    *(to->end ? to->end : &to->first) = from->first;
+    to->end = from->end;
+    *from = (struct later_list){NULL, NULL};
+}
+
+void commands_answer_later(struct commands *commands, struct later_list *list,
+                           enum status (*put)(struct call *call, void *context),
+                           void *context)
+{
+    struct later *later = list->first;
+
+    *list = (struct later_list){NULL, NULL};
+    while (later) {
+        struct later *next = later->next;
+        struct call call = {
+            .commands = commands,
+            .store = commands->store,
+            .out = commands->out,
+            .command = later->command,
+            .id = later->id,
+            .complaint = no_complaint,
+        };
+        enum status st = writer_reply_begin(commands->out, later->id);
+
+        if (st < 0) {
+            commands->broken = st;
+        } else {
+            put_tuple(commands->out, 2);
+            put_atom(commands->out, "ok");
+            st = put(&call, context);
+            call_finish(&call, st < 0 ? st : call_check_answer(&call));
+        }
+        commands->later_count--;
+        mem_free(commands->mem, later, sizeof(*later));
+        later = next;
+    }
+}
+
+size_t commands_later_count(const struct commands *commands)
+{
+    return commands->later_count;
+}
+
+/* --- a store with a log ------------------------------------------------- */
+
+enum status commands_set_log(struct commands *commands,
+                             const struct commands_log *log)
+{
+    enum status st =
+        checkpointer_create(commands, log, &commands->checkpointer);
+
+    if (st < 0)
+        return st;
+    commands->log = *log;
+    commands->acknowledged = store_seq(commands->store);
+    return ST_OK;
+}
+
+const struct commands_log *commands_log(const struct commands *commands)
+{
+    return commands->log.log ? &commands->log : NULL;
+}
+
+bool commands_want_sync(const struct commands *commands)
+{
+    return hold_wants_sync(&commands->hold);
+}
+
+void commands_sync_begun(struct commands *commands)
+{
+    hold_sync_begun(&commands->hold, termlog_appended(commands->log.log));
+    checkpointer_sync_begun(commands->checkpointer);
+}
+
+void commands_sync_ended(struct commands *commands)
+{
+    checkpointer_sync_ended(commands->checkpointer);
+}
+
+enum status commands_release(struct commands *commands, size_t bytes,
+                             bool *ret_more)
+{
+    uint64_t durable = termlog_durable(commands->log.log);
+    struct bytes reply;
+    uint64_t wait;
+
+    *ret_more = true;
+    while (writer_size(commands->out) < bytes) {
+        enum status st;
+
+        *ret_more = hold_take(&commands->hold, durable, &wait, &reply);
+        if (!*ret_more)
+            return ST_OK;
+        st = writer_reply_add(commands->out, reply);
+        if (st < 0)
+            return st;
+        if (wait > commands->acknowledged)
+            commands->acknowledged = wait;
+    }
+    return ST_OK;
+}
+
+size_t commands_held_bytes(const struct commands *commands)
+{
+    return hold_bytes(&commands->hold);
+}
+
+uint64_t commands_acknowledged(const struct commands *commands)
+{
+    return commands->acknowledged;
+}
+
+enum status commands_broken(const struct commands *commands)
+{
+    return commands->broken;
+}
+
+/* --- again -------------------------------------------------------------- */
+
+/* Within store_begin() and store_commit(). */
+static enum status apply_op(struct call *call, struct reader *op)
+{
+    enum status st = call_parse(call, op);
+
+    if (st < 0)
+        return st;
+    if (!(call->command->flags & CMD_WRITE))
+        return call_fail(call, ST_BAD_ARGUMENT, "the command is no mutation");
+    st = call->command->run(call);
+    if (st == ST_OK && !store_change_mark(call->store))
+        return call_fail(call, ST_BAD_ARGUMENT, "the mutation changes nothing");
+    return st;
+}
+
+enum status commands_apply(struct commands *commands, struct bytes op,
+                           char why[MESSAGE_BYTES_MAX])
+{
+    struct call call = {
+        .commands = commands,
+        .store = commands->store,
+        .out = commands->out,
+        .op = op,
+        .complaint = no_complaint,
+    };
+    struct mem *mem = store_mem(commands->store);
+    struct reader reader = reader_of(op);
+    enum status st;
+
+    mem_exempt_begin(mem);
+    store_begin(commands->store);
+    st = apply_op(&call, &reader);
+    if (st < 0) {
+        const char *text = error_text(&call, st, why);
+
+        if (text != why)
+            snprintf(why, MESSAGE_BYTES_MAX, "%s", text);
+        store_rollback(commands->store);
+        commands_forget_table(commands);
+    } else {
+        store_commit(commands->store);
+    }
+    mem_exempt_end(mem);
+    commands_shrink(commands);
     return st;
 }

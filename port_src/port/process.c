@@ -55,6 +55,7 @@ bool process_settle(void)
     ignore(SIGPIPE);
     ignore(SIGINT);
     ignore(SIGHUP);
+    ignore(SIGXFSZ); /* writing beyond RLIMIT_FSIZE is EFBIG then */
     setrlimit(RLIMIT_CORE, &no_core);
     /* A parent that died before this call sends nothing; but then we have
      * another one by now. Not being told at all is no reason to stop: the

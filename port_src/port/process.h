@@ -19,9 +19,9 @@
 int process_own_stdout(void);
 
 /*
- * Ignores SIGPIPE, SIGINT and SIGHUP (a terminal's Ctrl-C is the client's
- * affair), writes no core file, and asks for SIGKILL when the parent dies.
- * False if the parent has died meanwhile.
+ * Ignores SIGPIPE, SIGXFSZ, SIGINT and SIGHUP (a terminal's Ctrl-C is the
+ * client's affair), writes no core file, and asks for SIGKILL when the parent
+ * dies. False if the parent has died meanwhile.
  */
 bool process_settle(void);
 

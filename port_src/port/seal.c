@@ -5,8 +5,14 @@
  *     on the list                      allow
  *     mmap, mprotect with PROT_EXEC    EACCES
  *     open, openat                     EACCES
- *     io_uring_setup                   ENOSYS
+ *     io_uring_setup, clone3           ENOSYS
  *     anything else                    kill
+ *
+ * The list of a durable store goes on with calls on files, openat among them,
+ * and with what a new thread takes (clone with CLONE_THREAD, and no process).
+ * Which files those may be is not a filter's affair, for it cannot read a
+ * path: landlock says it, as far as the kernel has it (5.13, truncation from
+ * 6.2), and the filter stands alone where it has not.
  *
  * What is left after the start is small: memory, the descriptors that are
  * open, epoll, clocks, and the way out. The list is generous within that, for
@@ -30,11 +36,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(HAVE_SECCOMP) && (defined(__x86_64__) || defined(__aarch64__))
 
@@ -71,6 +80,12 @@
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 0, 1),                    \
         RETURN(SECCOMP_RET_ERRNO | (error)), RETURN(SECCOMP_RET_ALLOW)
 
+/* The call only if its argument `n` has all of `bits`, which is one bit. */
+#define ALLOW_WITH(name, n, bits)                                              \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4), LOAD_ARGUMENT(n),  \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 1, 0),                    \
+        RETURN(SECCOMP_RET_KILL_PROCESS), RETURN(SECCOMP_RET_ALLOW)
+
 /* fcntl() for the state of a descriptor and the size of a pipe only. */
 #define ALLOW_FCNTL                                                            \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_fcntl, 0, 6), LOAD_ARGUMENT(1),   \
@@ -86,8 +101,12 @@
 #ifndef __NR_io_uring_setup
 #define __NR_io_uring_setup 425
 #endif
+#ifndef __NR_clone3
+#define __NR_clone3 435
+#endif
 
-static const struct sock_filter filter[] = {
+/* What every daemon needs. */
+static const struct sock_filter filter_shared[] = {
     LOAD(arch),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SEAL_ARCH, 1, 0),
     RETURN(SECCOMP_RET_KILL_PROCESS),
@@ -149,34 +168,159 @@ static const struct sock_filter filter[] = {
     ALLOW(getrandom),
     ALLOW(getrusage),
     ALLOW(sched_yield),
+};
 
-/* Asked for by libraries that can do without. */
+/* What a durable store needs beyond that: the calls of log/io.c, and threads
+ * that a newer libuv may start late. */
+static const struct sock_filter filter_files[] = {
+    ALLOW(pwrite64),
+    ALLOW(fdatasync),
+    ALLOW(fallocate),
+    ALLOW(openat),
+    ALLOW(fsync),
+    ALLOW(ftruncate),
+#ifdef __NR_renameat
+    ALLOW(renameat),
+#endif
+    ALLOW(renameat2),
+    ALLOW(unlinkat),
+    ALLOW(mkdirat),
+    ALLOW(getdents64),
+    ALLOW(fadvise64),
+    ALLOW(flock),
+
+    ALLOW_WITH(clone, 0, CLONE_THREAD),
+    ALLOW(set_robust_list),
+#ifdef __NR_rseq
+    ALLOW(rseq),
+#endif
+    ALLOW(sched_getaffinity),
+};
+
+/* Asked for by libraries that can do without; and the end. */
+static const struct sock_filter filter_end[] = {
 #ifdef __NR_open
     REFUSE(open, EACCES),
 #endif
-    REFUSE(openat, EACCES),
-    REFUSE(io_uring_setup, ENOSYS),
-
-    RETURN(SECCOMP_RET_KILL_PROCESS),
+    REFUSE(openat, EACCES), REFUSE(io_uring_setup, ENOSYS),
+    REFUSE(clone3, ENOSYS), RETURN(SECCOMP_RET_KILL_PROCESS),
 };
 
-bool seal(void)
-{
-    struct sock_fprog program = {
-        .len = sizeof(filter) / sizeof(filter[0]),
-        .filter = (struct sock_filter *)(uintptr_t)filter,
-    };
+#define LENGTH(filter) (sizeof(filter) / sizeof((filter)[0]))
+#define FILTER_MAX                                                             \
+    (LENGTH(filter_shared) + LENGTH(filter_files) + LENGTH(filter_end))
 
+/* Appends a part of the program: jumps are relative, so parts just follow. */
+static void filter_append(struct sock_fprog *program,
+                          const struct sock_filter *part, size_t length)
+{
+    memcpy(program->filter + program->len, part, length * sizeof(*part));
+    program->len = (unsigned short)(program->len + length);
+}
+
+bool seal(enum seal_kind kind)
+{
+    struct sock_filter filter[FILTER_MAX];
+    struct sock_fprog program = {.len = 0, .filter = filter};
+
+    filter_append(&program, filter_shared, LENGTH(filter_shared));
+    if (kind == SEAL_FILES)
+        filter_append(&program, filter_files, LENGTH(filter_files));
+    filter_append(&program, filter_end, LENGTH(filter_end));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return false;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
+                   SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+/* --- files -------------------------------------------------------------- */
+
+/* From <linux/landlock.h>, whose older versions know less than the kernel. */
+#ifndef __NR_landlock_create_ruleset
+#define __NR_landlock_create_ruleset 444
+#define __NR_landlock_add_rule 445
+#define __NR_landlock_restrict_self 446
+#endif
+#define LANDLOCK_VERSION 1
+#define LANDLOCK_PATH_BENEATH 1
+#define LANDLOCK_WRITE_FILE (1ULL << 1)
+#define LANDLOCK_READ_FILE (1ULL << 2)
+#define LANDLOCK_READ_DIR (1ULL << 3)
+#define LANDLOCK_REMOVE_FILE (1ULL << 5)
+#define LANDLOCK_MAKE_DIR (1ULL << 7)
+#define LANDLOCK_MAKE_REG (1ULL << 8)
+#define LANDLOCK_REFER (1ULL << 13)     /* from version 2 */
+#define LANDLOCK_TRUNCATE (1ULL << 14)  /* from version 3 */
+#define LANDLOCK_IOCTL_DEV (1ULL << 15) /* from version 5 */
+#define LANDLOCK_FIRST ((1ULL << 13) - 1)
+
+struct landlock_ruleset {
+    uint64_t handled_access_fs;
+};
+
+struct landlock_path {
+    uint64_t allowed_access;
+    int32_t parent_fd;
+} __attribute__((packed));
+
+/* Everything that the kernel can refuse, so far as we know of it. */
+static uint64_t landlock_handled(long version)
+{
+    uint64_t handled = LANDLOCK_FIRST;
+
+    if (version >= 2)
+        handled |= LANDLOCK_REFER;
+    if (version >= 3)
+        handled |= LANDLOCK_TRUNCATE;
+    if (version >= 5)
+        handled |= LANDLOCK_IOCTL_DEV;
+    return handled;
+}
+
+bool seal_directory(const char *path)
+{
+    const uint64_t needed = LANDLOCK_WRITE_FILE | LANDLOCK_READ_FILE |
+                            LANDLOCK_READ_DIR | LANDLOCK_REMOVE_FILE |
+                            LANDLOCK_MAKE_DIR | LANDLOCK_MAKE_REG |
+                            LANDLOCK_REFER | LANDLOCK_TRUNCATE;
+    long version =
+        syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+    struct landlock_ruleset ruleset;
+    struct landlock_path rule;
+    bool sealed;
+    long fd;
+
+    if (version < 1)
+        return false;
+    ruleset.handled_access_fs = landlock_handled(version);
+    fd = syscall(__NR_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
+    if (fd < 0)
+        return false;
+    rule.allowed_access = needed & ruleset.handled_access_fs;
+    rule.parent_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    sealed = rule.parent_fd >= 0 &&
+             syscall(__NR_landlock_add_rule, fd, LANDLOCK_PATH_BENEATH, &rule,
+                     0) == 0 &&
+             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+             syscall(__NR_landlock_restrict_self, fd, 0) == 0;
+    if (rule.parent_fd >= 0)
+        close(rule.parent_fd);
+    close((int)fd);
+    return sealed;
 }
 
 #else
 
-bool seal(void)
+bool seal(enum seal_kind kind)
 {
+    (void)kind;
+    return false;
+}
+
+bool seal_directory(const char *path)
+{
+    (void)path;
     return false;
 }
 

@@ -6,14 +6,27 @@
 
 #include <stdbool.h>
 
+enum seal_kind {
+    SEAL_STRICT, /* memory, its open descriptors and the loop, nothing else */
+    SEAL_FILES,  /* these, calls on files, and the threads that there are */
+};
+
 /*
- * Seals the calling process, which must not have other threads yet: no new
- * privileges, no debugger of the same user, and a filter on system calls that
- * lets memory, its open descriptors and the loop through and nothing else.
+ * Lets the calling thread, and the threads that it starts from now on, open
+ * files beneath the directory only; so it comes before any thread is started.
+ * Files that are open stay so. False if this build or the kernel has nothing
+ * for it.
+ */
+bool seal_directory(const char *path);
+
+/*
+ * Seals all threads of the calling process: no new privileges, no debugger of
+ * the same user, and a filter on system calls. What SEAL_STRICT lets through
+ * starts no thread.
  *
  * False if this build has no filter (a sanitizer, an unknown processor) or
  * the kernel refuses one; everything works as before then.
  */
-bool seal(void);
+bool seal(enum seal_kind kind);
 
 #endif

@@ -11,25 +11,33 @@
  *
  *     no whole frame is left     read on; at the end of stdin, end
  *     HIGH bytes wait to leave   stop reading; a write that completes below
- *                                LOW calls the pump again
+ *                                LOW calls the pump again, and so does a
+ *                                sync that sets replies free
  *     a turn's budget is spent   let the loop look at signals, then go on
  *
  * So memory is bounded whatever a client does: one frame of requests (which
- * is not read further than --frame-bytes-max), HIGH bytes of replies, and the
- * one reply that passed it. The pump may stop between two requests of a frame
- * and does not read meanwhile, for a read may move the frame.
+ * is not read further than --frame-bytes-max), HIGH bytes of replies and of
+ * records for the log, and the one that passed it. The pump may stop between
+ * two requests of a frame and does not read meanwhile, for a read may move the
+ * frame.
  *
  * Replies leave at the end of a pump, all in one frame: what came together is
  * answered together. Frames are split about every SPLIT bytes. While the
  * client is slow to read, replies gather in the writer instead of queueing as
  * many small frames, each with the cost of a frame.
  *
+ * A durable store adds three things. The log is written before replies leave,
+ * replies that wait for the disk stay in the hold of commands.c (syncer.h says
+ * when a sync comes), and a frame ends with the seq that it acknowledges.
+ *
  * The end. End of stdin and SIGTERM carry out what has been read completely
- * and write the replies; a broken frame writes the replies before it. A
- * client that has gone (EPIPE) is an end like any other. After SIGTERM a
- * client that reads nothing for GRACE_MS is given up; one that reads, however
- * slowly, gets all its replies. A clock that ticks looks whether bytes have
- * left, for libuv tells of a write only when it is complete.
+ * and write the replies; a broken frame writes the replies before it. Jobs are
+ * waited for and the log is closed in order, also when the client has gone
+ * (EPIPE), which is an end like any other. Only when the log itself fails the
+ * process ends on the spot: no reply may leave that it does not back. After
+ * SIGTERM a client that reads nothing for GRACE_MS is given up; one that reads,
+ * however slowly, gets all its replies. A clock that ticks looks whether bytes
+ * have left, for libuv tells of a write only when it is complete.
  *
  * The session is static and never torn down: the process ends right after,
  * and freeing a large store node by node would only delay that. Under a leak
@@ -46,10 +54,15 @@
 #include <uv.h>
 
 #include "core/exit.h"
+#include "port/checkpointer.h"
 #include "port/commands.h"
+#include "port/events.h"
 #include "port/frame.h"
+#include "port/opening.h"
 #include "port/process.h"
 #include "port/seal.h"
+#include "port/syncer.h"
+#include "port/worker.h"
 
 /* Replies that wait to be written, in bytes. */
 #define QUEUE_HIGH (4u << 20)
@@ -77,7 +90,12 @@
 #define GRACE_MS 3000
 #define GRACE_TICK_MS 250
 
+/* How often a recovery tells how far it is, and looks at signals. */
+#define PROGRESS_MS 250
+#define WATCH_MS 20
+
 struct session {
+    const struct session_options *options;
     uv_loop_t loop;
     uv_pipe_t in;
     uv_pipe_t out;
@@ -92,15 +110,30 @@ struct session {
     struct commands *commands;
     struct figures *figures;
 
+    /* Of a durable store; `log` is NULL in memory only. */
+    struct opening opening;
+    struct termlog *log;
+    struct worker worker;
+    struct syncer syncer;
+    struct checkpointer *checkpointer;
+    uint64_t told_seq;   /* in the last {seq, N} */
+    uint64_t watched_ms; /* while it opens */
+    uint64_t progress_ms;
+    bool last_checkpoint; /* that of the end was begun */
+    bool log_closed;
+
     int in_fd;
     int out_fd;
     bool in_is_file;
     bool out_enlarged;
+    bool opened; /* there is a store to serve */
     bool reading;
     bool blocked;  /* QUEUE_HIGH was passed */
     bool eof;      /* nothing more will be read */
     bool stopping; /* by SIGTERM: what is cut short does not matter */
     bool ending;   /* `status` is set; only writing goes on */
+    bool gone;     /* nobody reads: what is written is lost */
+    bool dead;     /* the loop ends now, whatever there is */
     int status;
 
     unsigned idle_ticks; /* while `stopping`: since bytes last left */
@@ -108,16 +141,9 @@ struct session {
 };
 
 static void session_pump(struct session *session);
+static void output_flush(struct session *session);
 
 /* --- the end ------------------------------------------------------------ */
-
-/* Ends at once: there is nobody to write to, or nothing to write with. */
-static void session_abandon(struct session *session, int status)
-{
-    session->ending = true;
-    session->status = status;
-    uv_stop(&session->loop);
-}
 
 /* Ends when the replies so far are written. The first reason counts. */
 static void session_end(struct session *session, int status)
@@ -128,21 +154,103 @@ static void session_end(struct session *session, int status)
     session->status = status;
 }
 
+/* There is nobody to write to: ends without what waits to leave. */
+static void session_abandon(struct session *session, int status)
+{
+    session->ending = true;
+    session->gone = true;
+    session->status = status;
+    writer_clear(&session->writer);
+}
+
+/* Ends the loop, whatever there is. */
+static void session_stop(struct session *session, int status)
+{
+    session->ending = true;
+    session->dead = true;
+    session->status = status;
+    uv_stop(&session->loop);
+}
+
+static void session_no_memory(struct session *session, const char *what)
+{
+    process_complain("no memory %s", what);
+    session_stop(session, EXIT_NO_MEMORY);
+}
+
+/* The log can be trusted no more: nothing may leave from now on. */
+static void log_failed(void *context, enum status st)
+{
+    struct session *session = context;
+    const char *what, *file;
+    int error;
+
+    if (session->dead)
+        return;
+    if (st == ST_NO_MEMORY) {
+        session_no_memory(session, "to sync the log");
+        return;
+    }
+    error = termlog_error(session->log, &what, &file);
+    process_complain("the log failed, nothing more is acknowledged: %s %s: %s",
+                     what, file, strerror(error));
+    session_stop(session, EXIT_IO);
+}
+
+/* Closes the log once nothing needs it any more; false: not yet, and the end
+ * of a job will call the pump. */
+static bool session_close_log(struct session *session)
+{
+    const struct session_options *options = session->options;
+    enum status st;
+
+    if (!session->log || session->log_closed)
+        return true;
+    if (!options->checkpoint_at_stop)
+        checkpointer_cancel(session->checkpointer, session->gone);
+    if (commands_later_count(session->commands))
+        syncer_look(&session->syncer, true);
+    if (session->worker.running || session->dead)
+        return false;
+    if (options->checkpoint_at_stop && !session->last_checkpoint &&
+        store_seq(session->store) > termlog_checkpoint_seq(session->log)) {
+        session->last_checkpoint = true;
+        checkpointer_begin(session->checkpointer);
+        if (session->worker.running)
+            return false;
+    }
+    st = termlog_close(session->log, store_digest(session->store));
+    session->log_closed = true;
+    if (st < 0)
+        log_failed(session, st);
+    return !session->dead;
+}
+
 /* The loop can stop once an ending session has written everything. */
 static void session_stop_if_done(struct session *session)
 {
-    if (session->ending && writer_size(&session->writer) == 0 &&
-        uv_stream_get_write_queue_size((uv_stream_t *)&session->out) == 0)
-        uv_stop(&session->loop);
+    if (!session->ending || session->dead || !session_close_log(session))
+        return;
+    output_flush(session); /* the end of the log may have been an event */
+    if (session->gone ||
+        (writer_size(&session->writer) == 0 &&
+         uv_stream_get_write_queue_size((uv_stream_t *)&session->out) == 0))
+        session_stop(session, session->status);
 }
 
 /* --- output ------------------------------------------------------------- */
 
-/* Bytes of replies that nobody has taken yet. */
+/* Bytes that nobody has taken yet: replies, and records of the log. */
 static size_t output_waiting(const struct session *session)
 {
-    return uv_stream_get_write_queue_size((const uv_stream_t *)&session->out) +
-           writer_size(&session->writer);
+    size_t bytes =
+        uv_stream_get_write_queue_size((const uv_stream_t *)&session->out) +
+        writer_size(&session->writer);
+
+    if (session->log)
+        bytes += commands_held_bytes(session->commands) +
+                 termlog_pending_bytes(session->log);
+    return bytes;
 }
 
 static void output_failed(struct session *session, int error)
@@ -171,16 +279,18 @@ static void output_free(struct output *output)
     mem_free(&output->session->mem, output, sizeof(*output));
 }
 
-static void output_flush(struct session *session);
-
 static void on_written(uv_write_t *request, int status)
 {
     struct output *output = request->data;
     struct session *session = output->session;
 
     output_free(output);
+    if (session->dead)
+        return;
     if (status < 0) {
         output_failed(session, status);
+        session_pump(session);
+        session_stop_if_done(session);
         return;
     }
     /* In this order: a flush may write everything at once, and then no other
@@ -203,8 +313,7 @@ static void output_queue(struct session *session, size_t written)
 
     if (!output) {
         buffer_free(&frame);
-        process_complain("no memory for replies");
-        session_abandon(session, EXIT_NO_MEMORY);
+        session_no_memory(session, "for replies");
         return;
     }
     /* A frame may wait for long: no more memory than it has bytes. */
@@ -236,6 +345,32 @@ static int output_try(struct session *session, struct bytes frame)
     return written == UV_EAGAIN ? 0 : written;
 }
 
+/* Writes the log: what the replies say survives our own death from then on.
+ * Under `always` they wait for more than that, and a sync begins with it. */
+static void output_back(struct session *session)
+{
+    enum status st;
+
+    if (!session->log || session->options->policy == SYNC_ALWAYS ||
+        session->dead || session->log_closed)
+        return;
+    st = termlog_write(session->log);
+    if (st < 0)
+        log_failed(session, st);
+}
+
+/* Ends a frame with the seq that it acknowledges. */
+static void output_acknowledge(struct session *session)
+{
+    uint64_t seq;
+
+    if (!session->log || !session->writer.replies)
+        return;
+    seq = commands_acknowledged(session->commands);
+    if (seq > session->told_seq && event_seq(&session->writer, seq) == ST_OK)
+        session->told_seq = seq;
+}
+
 /* Sends the replies so far, unless a queue lets them gather a while. */
 static void output_flush(struct session *session)
 {
@@ -244,8 +379,14 @@ static void output_flush(struct session *session)
     struct bytes frame;
     int written;
 
+    output_back(session);
+    if (session->dead)
+        return;
+    if (session->gone)
+        writer_clear(&session->writer);
     if (queued && writer_size(&session->writer) < SPLIT_BYTES)
         return;
+    output_acknowledge(session);
     frame = writer_frame(&session->writer);
     if (!frame.size)
         return;
@@ -284,8 +425,7 @@ static void input_arrived(struct session *session, ssize_t count)
     if (count == UV_EOF) {
         session->eof = true;
     } else if (count == UV_ENOBUFS) {
-        process_complain("no memory to read a request into");
-        session_end(session, EXIT_NO_MEMORY);
+        session_no_memory(session, "to read a request into");
     } else if (count < 0) {
         process_complain("reading requests failed: %s",
                          uv_strerror((int)count));
@@ -371,12 +511,39 @@ static void pump_step(struct session *session)
 {
     enum status st = commands_step(session->commands);
 
-    if (st == ST_BAD_REQUEST) {
+    if (st == ST_BAD_REQUEST)
         session_broken(session, "a request has no integer Id to answer to");
-    } else if (st < 0) {
-        process_complain("no memory for a reply");
-        session_end(session, EXIT_NO_MEMORY);
+    else if (st == ST_IO)
+        log_failed(session, st);
+    else if (st < 0)
+        session_no_memory(session, "for a reply");
+}
+
+/* Lets replies go that have waited for the disk. */
+static void pump_release(struct session *session)
+{
+    bool more = session->log != NULL && !session->dead;
+
+    while (more) {
+        if (commands_release(session->commands, SPLIT_BYTES, &more) < 0) {
+            session_no_memory(session, "for a reply");
+            return;
+        }
+        if (more)
+            output_flush(session);
     }
+}
+
+/* Begins what the log needs after some requests. */
+static void pump_look(struct session *session)
+{
+    if (!session->log || session->dead || session->log_closed)
+        return;
+    if (!session->ending)
+        checkpointer_look(session->checkpointer);
+    syncer_look(&session->syncer, false);
+    if (commands_broken(session->commands) < 0)
+        session_no_memory(session, "for a reply");
 }
 
 /* All that was read is done, and nothing more will come. */
@@ -394,6 +561,9 @@ static void session_pump(struct session *session)
     bool drained = false;
     bool more;
 
+    if (!session->opened || session->dead)
+        return;
+    pump_release(session);
     while (!session->ending && output_waiting(session) < QUEUE_HIGH &&
            budget > 0 && !drained) {
         if (!commands_busy(session->commands)) {
@@ -409,6 +579,7 @@ static void session_pump(struct session *session)
     }
     if (drained && session->eof && !session->ending)
         pump_finish(session);
+    pump_look(session);
     output_flush(session);
 
     session->blocked = output_waiting(session) >= QUEUE_HIGH;
@@ -421,6 +592,14 @@ static void session_pump(struct session *session)
     else
         uv_idle_stop(&session->turn);
     session_stop_if_done(session);
+}
+
+/* A sync has set replies free, or something is done that was waited for. */
+static void on_job_ended(void *context)
+{
+    struct session *session = context;
+
+    session_pump(session);
 }
 
 /* --- signals and the start ---------------------------------------------- */
@@ -440,6 +619,8 @@ static void on_grace_tick(uv_timer_t *timer)
     process_complain("asked to stop, but the client does not read its "
                      "replies; they are lost");
     session_abandon(session, EXIT_IO);
+    session_pump(session);
+    session_stop_if_done(session);
 }
 
 static void on_term(uv_signal_t *signal, int number)
@@ -456,7 +637,7 @@ static void on_term(uv_signal_t *signal, int number)
         uv_stream_get_write_queue_size((uv_stream_t *)&session->out);
     uv_timer_start(&session->grace, on_grace_tick, GRACE_TICK_MS,
                    GRACE_TICK_MS);
-    if (!session->blocked)
+    if (session->opened && !session->blocked)
         session_pump(session);
 }
 
@@ -507,6 +688,8 @@ static int session_open_loop(struct session *session)
     return uv_signal_start(&session->term, on_term, SIGTERM);
 }
 
+/* --- opening the store -------------------------------------------------- */
+
 static enum status session_open_store(struct session *session,
                                       const struct session_options *options)
 {
@@ -524,7 +707,132 @@ static enum status session_open_store(struct session *session,
     if (st < 0)
         return st;
     session->figures = commands_figures(session->commands);
-    return commands_hello(session->commands, options->frame_bytes_max);
+    return ST_OK;
+}
+
+/* Says how far it is, and gives signals and the client a chance. */
+static bool on_tick(void *context, uint64_t done, uint64_t total)
+{
+    struct session *session = context;
+    uint64_t now = uv_hrtime() / 1000000;
+
+    if (now - session->watched_ms >= WATCH_MS) {
+        session->watched_ms = now;
+        uv_run(&session->loop, UV_RUN_NOWAIT);
+    }
+    if (total && now - session->progress_ms >= PROGRESS_MS &&
+        event_recovering(&session->writer, done, total) == ST_OK) {
+        session->progress_ms = now;
+        output_flush(session);
+    }
+    return !session->stopping && !session->ending;
+}
+
+/* Tells the client and stderr why the directory cannot be opened. */
+static void session_not_opened(struct session *session)
+{
+    const struct opening *opening = &session->opening;
+    int status = EXIT_IO;
+
+    if (session->ending || opening->given_up) {
+        session_end(session, EXIT_STOPPED);
+        return;
+    }
+    if (opening->failed == ST_LOCKED)
+        status = EXIT_LOCKED;
+    else if (opening->failed == ST_LOG_REFUSED)
+        status = EXIT_REFUSED;
+    else if (opening->failed == ST_NO_MEMORY)
+        status = EXIT_NO_MEMORY;
+    process_complain("%s: %s", session->options->directory, opening->message);
+    event_failed(&session->writer, opening);
+    session_end(session, status);
+}
+
+/* Recovers the directory and makes the store a durable one. False: ends. */
+static bool session_open_directory(struct session *session)
+{
+    const struct session_options *options = session->options;
+    const struct opening_options how = {
+        .path = options->directory,
+        .lock_wait_ms = options->lock_wait_ms,
+        .segment_bytes = options->segment_bytes,
+        .expect_store = options->has_expect ? options->expect_store : NULL,
+        .expect_seq = options->has_expect ? options->expect_seq : 0,
+        .tick = on_tick,
+        .context = session,
+    };
+    struct commands_log log = {
+        .policy = options->policy,
+        .interval_ms = options->interval_ms,
+        .directory = options->directory,
+        .checkpoints = options->checkpoints,
+        .host = {worker_start, &session->worker},
+    };
+
+    session->watched_ms = session->progress_ms = uv_hrtime() / 1000000;
+    if (opening_run(&how, session->store, &session->mem, &session->opening) <
+        0) {
+        session_not_opened(session);
+        return false;
+    }
+    log.log = session->opening.log;
+    if (commands_set_log(session->commands, &log) < 0) {
+        session_no_memory(session, "to start with");
+        return false;
+    }
+    session->log = log.log;
+    session->checkpointer = commands_checkpointer(session->commands);
+    session->told_seq = commands_acknowledged(session->commands);
+    worker_init(&session->worker, &session->loop, &session->mem, on_job_ended,
+                session);
+    syncer_init(&session->syncer, &session->loop, session->commands,
+                &session->worker, log_failed, session);
+    return true;
+}
+
+/* Files beneath the directory, then threads, then no other system call: in
+ * this order, for a thread keeps the rights that it started with. */
+static bool session_seal(struct session *session)
+{
+    const struct session_options *options = session->options;
+
+    if (options->seal && session->log)
+        seal_directory(options->directory);
+    if (session->log && worker_warm(&session->worker) < 0)
+        session_no_memory(session, "for threads");
+    return options->seal && seal(session->log ? SEAL_FILES : SEAL_STRICT);
+}
+
+static void session_open(struct session *session)
+{
+    const struct session_options *options = session->options;
+    const struct opening *opening =
+        options->directory ? &session->opening : NULL;
+
+    if (options->directory && !session_open_directory(session))
+        return;
+    if (event_hello(&session->writer, session->commands, session->store,
+                    options->frame_bytes_max, opening) < 0) {
+        session_no_memory(session, "to start with");
+        return;
+    }
+    output_flush(session);
+    fcntl(session->in_fd, F_SETPIPE_SZ, PIPE_BYTES);
+    session->figures->sealed = session_seal(session);
+    session->opened = true;
+}
+
+/* What is freed is what a leak checker would not see the pointers of. */
+static void session_free(struct session *session)
+{
+#ifdef RHIZOME_SANITIZE
+    commands_free(session->commands);
+    opening_close(&session->opening);
+    store_free(session->store);
+#else
+    (void)session;
+#endif
 }
 
 int session_run(const struct session_options *options)
@@ -532,6 +840,7 @@ int session_run(const struct session_options *options)
     static struct session session;
     int error;
 
+    session.options = options;
     session.in_fd = STDIN_FILENO;
     session.out_fd = options->out;
     if (session_open_store(&session, options) < 0) {
@@ -547,14 +856,15 @@ int session_run(const struct session_options *options)
     }
     if (!session_open_stdio(&session))
         return EXIT_USAGE;
-    output_flush(&session); /* hello */
-    fcntl(session.in_fd, F_SETPIPE_SZ, PIPE_BYTES);
-    session.figures->sealed = options->seal && seal();
+    session_open(&session);
     session_pump(&session);
-    if (!session.ending || output_waiting(&session))
+    output_flush(&session);
+    session_stop_if_done(&session);
+    if (!session.dead)
         uv_run(&session.loop, UV_RUN_DEFAULT);
-#ifdef RHIZOME_SANITIZE
-    store_free(session.store);
-#endif
+    /* A job that still runs would be waited for by exit(). */
+    if (session.worker.running)
+        _exit(session.status);
+    session_free(&session);
     return session.status;
 }

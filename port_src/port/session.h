@@ -5,8 +5,13 @@
 #ifndef RHIZOME_PORT_SESSION_H
 #define RHIZOME_PORT_SESSION_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "port/commands.h"
+
+#define CHECKPOINT_RATIO_DEFAULT 2.0
+#define CHECKPOINT_BYTES_MIN_DEFAULT (64u << 20)
+#define SYNC_INTERVAL_MS_DEFAULT 1000
+#define SYNC_INTERVAL_MS_MAX 3600000
+#define LOCK_WAIT_MS_DEFAULT 5000
 
 /* Limits of --frame-bytes-max. ei counts bytes in an int. */
 #define FRAME_BYTES_MAX_DEFAULT (64u << 20)
@@ -18,6 +23,17 @@ struct session_options {
     size_t frame_bytes_max; /* of a request frame, and of one reply */
     bool seal;
     int out; /* process_own_stdout() */
+
+    const char *directory; /* NULL: in memory only, and the rest is void */
+    enum sync_policy policy;
+    unsigned interval_ms;
+    bool has_expect; /* what the client was told last */
+    uint8_t expect_store[STORE_ID_BYTES];
+    uint64_t expect_seq;
+    struct checkpoint_rule checkpoints;
+    bool checkpoint_at_stop;
+    size_t segment_bytes;
+    unsigned lock_wait_ms;
 };
 
 /*

@@ -113,6 +113,40 @@ void writer_reply_end(struct writer *writer)
     writer->replies++;
 }
 
+void writer_reply_drop(struct writer *writer)
+{
+    writer->status = ST_OK;
+    writer->out.size = writer->replies ? writer->reply : 0;
+}
+
+struct bytes writer_reply_withdraw(struct writer *writer)
+{
+    struct bytes reply = bytes_of(writer->out.data + writer->reply,
+                                  writer->out.size - writer->reply);
+
+    REQUIRE(writer->replies > 0);
+    writer->replies--;
+    writer_reply_drop(writer);
+    return reply;
+}
+
+enum status writer_reply_add(struct writer *writer, struct bytes reply)
+{
+    enum status st = writer_open(writer);
+
+    if (st < 0)
+        return st;
+    writer->out.size = writer->reply; /* the reply has its own header */
+    put_term(writer, reply);
+    writer->answer_limited = false;
+    st = writer_status(writer);
+    if (st < 0)
+        writer_reply_drop(writer);
+    else
+        writer->replies++;
+    return st;
+}
+
 enum status writer_event_begin(struct writer *writer, const char *name)
 {
     enum status st = writer_open(writer);
@@ -121,6 +155,7 @@ enum status writer_event_begin(struct writer *writer, const char *name)
         return st;
     put_atom(writer, name);
     writer->answer = writer->out.size;
+    writer->answer_limited = false;
     return ST_OK;
 }
 
@@ -130,8 +165,17 @@ void writer_event_end(struct writer *writer)
     writer->replies++;
 }
 
+/* One that has failed from the start, and does not say so. */
+void writer_discard(struct writer *writer, bool discard)
+{
+    writer->discards = discard;
+    writer->status = discard ? ST_TOO_BIG : ST_OK;
+}
+
 enum status writer_status(struct writer *writer)
 {
+    if (writer->discards)
+        return ST_OK;
     if (writer->status < 0)
         return writer->status;
     if (writer->answer_limited &&

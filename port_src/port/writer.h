@@ -10,6 +10,9 @@
  *
  * The put functions return nothing. The first failure is kept and all later
  * ones do nothing, so that a handler looks once, at writer_status().
+ *
+ * A reply that must wait is withdrawn from the frame when it is complete and
+ * added to a later one, by the bytes that it has.
  */
 #ifndef RHIZOME_PORT_WRITER_H
 #define RHIZOME_PORT_WRITER_H
@@ -26,6 +29,7 @@ struct writer {
     size_t answer;     /* where its answer starts */
     size_t answer_max; /* ST_TOO_BIG beyond, if `answer_limited` */
     bool answer_limited;
+    bool discards;      /* writer_discard() */
     enum status status; /* of the running answer */
 };
 
@@ -44,6 +48,16 @@ void writer_reply_reset(struct writer *writer);
 
 /* Completes the reply, after writer_status() has given ST_OK for it. */
 void writer_reply_end(struct writer *writer);
+
+/* Forgets a reply or an event that was begun and is not complete. */
+void writer_reply_drop(struct writer *writer);
+
+/* Takes the reply that was just completed out of the frame again. Its bytes
+ * stay until something is put. */
+struct bytes writer_reply_withdraw(struct writer *writer);
+
+/* Adds a reply that was withdrawn. Errors: ST_NO_MEMORY. */
+enum status writer_reply_add(struct writer *writer, struct bytes reply);
 
 /* Adds an event `{Name, Term}` in place of a reply: begin, put Term, end. */
 enum status writer_event_begin(struct writer *writer, const char *name);
@@ -70,6 +84,12 @@ static inline size_t writer_size(const struct writer *writer)
 {
     return writer->out.size;
 }
+
+/*
+ * Discarding, nothing is put and every answer is fine: for commands that are
+ * carried out again and whose answers nobody reads.
+ */
+void writer_discard(struct writer *writer, bool discard);
 
 /* Terms. Names of atoms are ASCII, 255 bytes at most. */
 void put_tuple(struct writer *writer, uint32_t arity);

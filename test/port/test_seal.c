@@ -15,12 +15,16 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -101,6 +105,59 @@ static int own_a_descriptor(void)
     return outcome(fcntl(0, F_SETOWN, getppid()));
 }
 
+static int open_in_the_directory(void)
+{
+    return outcome(open("file", O_RDWR | O_CREAT, 0600));
+}
+
+static int open_beside_the_directory(void)
+{
+    return outcome(open("../file", O_RDWR | O_CREAT, 0600));
+}
+
+static int out_of_the_directory(void)
+{
+    if (open_in_the_directory() != 0)
+        return -1;
+    return outcome(renameat(AT_FDCWD, "file", AT_FDCWD, "../file"));
+}
+
+/* All that a log does to its files. */
+static int keep_a_log(void)
+{
+    int directory = open(".", O_RDONLY | O_DIRECTORY);
+    int fd = openat(directory, "log.tmp", O_RDWR | O_CREAT | O_EXCL, 0600);
+    char byte;
+
+    if (directory < 0 || fd < 0 || fallocate(fd, 0, 0, 65536) < 0 ||
+        pwrite(fd, "x", 1, 0) != 1 || pread(fd, &byte, 1, 0) != 1 ||
+        fdatasync(fd) < 0 || ftruncate(fd, 1) < 0 || fsync(directory) < 0 ||
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0 ||
+        mkdirat(directory, "torn", 0700) < 0 ||
+        renameat(directory, "log.tmp", directory, "log") < 0 ||
+        unlinkat(directory, "log", 0) < 0 || flock(fd, LOCK_EX) < 0)
+        return errno;
+    return 0;
+}
+
+static void *open_outside(void *context)
+{
+    *(int *)context = open_to_read();
+    return NULL;
+}
+
+/* A thread that was started after the seal on files. */
+static int open_on_a_thread(void)
+{
+    pthread_t thread;
+    int result = -1;
+
+    if (pthread_create(&thread, NULL, open_outside, &result) != 0)
+        return -1;
+    pthread_join(thread, NULL);
+    return result;
+}
+
 /* What a store does all day. */
 static int work(void)
 {
@@ -120,11 +177,13 @@ static int work(void)
     return outcome(fcntl(0, F_GETFL));
 }
 
-static const struct attempt {
+struct attempt {
     const char *name;
     int (*run)(void);
     int wanted; /* errno, or -1: the end by SIGSYS */
-} attempts[] = {
+};
+
+static const struct attempt strict[] = {
     {"work", work, 0},
     {"open_to_read", open_to_read, EACCES},
     {"open_to_write", open_to_write, EACCES},
@@ -137,24 +196,65 @@ static const struct attempt {
     {"trace", trace, -1},
     {"signal_others", signal_others, -1},
     {"own_a_descriptor", own_a_descriptor, -1},
+    {"keep_a_log", keep_a_log, EACCES},
 };
 
-static void the_seal_holds(void **state)
+static const struct attempt files[] = {
+    {"work", work, 0},
+    {"keep_a_log", keep_a_log, 0},
+    {"open_in_the_directory", open_in_the_directory, 0},
+    {"open_to_read", open_to_read, EACCES},
+    {"open_to_write", open_to_write, EACCES},
+    {"open_beside_the_directory", open_beside_the_directory, EACCES},
+    {"out_of_the_directory", out_of_the_directory, EACCES},
+    {"open_on_a_thread", open_on_a_thread, EACCES},
+    {"map_executable", map_executable, EACCES},
+    {"make_executable", make_executable, EACCES},
+    {"set_up_io_uring", set_up_io_uring, ENOSYS},
+    {"run_a_program", run_a_program, -1},
+    {"make_a_process", make_a_process, -1},
+    {"open_a_socket", open_a_socket, -1},
+    {"trace", trace, -1},
+    {"signal_others", signal_others, -1},
+    {"own_a_descriptor", own_a_descriptor, -1},
+};
+
+/* What the child ends with where there is nothing to test. */
+#define NO_SEAL 255
+
+static void attempt(const struct attempt *attempt, enum seal_kind kind)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
-        pid_t child = fork();
+    if (kind == SEAL_FILES && !seal_directory("."))
+        _exit(NO_SEAL);
+    _exit(seal(kind) ? attempt->run() : NO_SEAL);
+}
+
+static void expect_all(const struct attempt *attempts, size_t count,
+                       enum seal_kind kind)
+{
+    for (size_t i = 0; i < count; i++) {
+        char directory[] = "/tmp/rhizome-seal-XXXXXX";
+        pid_t child;
         int status;
 
+        assert_non_null(mkdtemp(directory));
+        child = fork();
         if (child == 0) {
             struct rlimit no_core = {0, 0};
 
             setrlimit(RLIMIT_CORE, &no_core);
-            _exit(seal() ? attempts[i].run() : 255);
+            if (chdir(directory) < 0)
+                _exit(254);
+            attempt(&attempts[i], kind);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 255)
-            skip(); /* this build has no filter */
+        if (chdir(directory) == 0) {
+            unlink("file");
+            rmdir("torn");
+            rmdir(directory);
+        }
+        if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SEAL)
+            skip(); /* this build has no filter, or the kernel nothing */
         if (attempts[i].wanted < 0
                 ? !WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS
                 : !WIFEXITED(status) ||
@@ -164,10 +264,61 @@ static void the_seal_holds(void **state)
     }
 }
 
+static void the_strict_seal_holds(void **state)
+{
+    (void)state;
+    expect_all(strict, sizeof(strict) / sizeof(strict[0]), SEAL_STRICT);
+}
+
+static void the_seal_around_a_directory_holds(void **state)
+{
+    (void)state;
+    expect_all(files, sizeof(files) / sizeof(files[0]), SEAL_FILES);
+}
+
+/* Threads that run already are sealed with the others. */
+static void *escape_later(void *context)
+{
+    int *go = context;
+
+    while (!__atomic_load_n(go, __ATOMIC_ACQUIRE))
+        sched_yield();
+    socket(AF_INET, SOCK_STREAM, 0);
+    return NULL;
+}
+
+static void threads_are_sealed_together(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        pthread_t thread;
+        int go = 0;
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        if (pthread_create(&thread, NULL, escape_later, &go) != 0)
+            _exit(1);
+        if (!seal(SEAL_FILES))
+            _exit(NO_SEAL);
+        __atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+        pthread_join(thread, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_SEAL)
+        skip();
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_seal_holds),
+        cmocka_unit_test(the_strict_seal_holds),
+        cmocka_unit_test(the_seal_around_a_directory_holds),
+        cmocka_unit_test(threads_are_sealed_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

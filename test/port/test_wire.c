@@ -49,7 +49,8 @@ static void hello_comes_first(void **state)
     assert_string_equal(
         client_replies(&client),
         test_format("hello:#{protocol=>1,version=><<\"0.1.0\">>,seq=>0,"
-                    "os_pid=>%d,frame_bytes_max=>2097152} ",
+                    "os_pid=>%d,frame_bytes_max=>2097152,store_id=>none,"
+                    "durable_seq=>0,sync=>memory,recovered=>none} ",
                     (int)client.pid));
     assert_string_equal(client_call(&client, "{ping}"), "{ok,pong}");
     expect_end(&client, EXIT_STOPPED, NULL);
@@ -592,6 +593,23 @@ static void usage_errors_end_with_64(void **state)
         {"port", "--memory-limit", "99999999999g", NULL},
         {"port", "--frame-bytes-max", "1", NULL},
         {"port", "--frame-bytes-max", "2g", NULL},
+        {"port", "--dir", NULL},
+        {"port", "--dir", "", NULL},
+        {"port", "--sync", "sometimes", NULL},
+        {"port", "--sync", "interval:0", NULL},
+        {"port", "--sync", "interval:3600001", NULL},
+        {"port", "--sync", "interval:5s", NULL},
+        {"port", "--expect", "5", NULL},
+        {"port", "--expect", "0123456789abcdef0123456789abcdef", NULL},
+        {"port", "--expect", "0123456789abcdef0123456789abcdeg:1", NULL},
+        {"port", "--expect", "0123456789abcdef0123456789abcdef:-1", NULL},
+        {"port", "--checkpoint-ratio", "two", NULL},
+        {"port", "--checkpoint-ratio", "1e3", NULL},
+        {"port", "--checkpoint-ratio", "1.5.", NULL},
+        {"port", "--checkpoint-min", "x", NULL},
+        {"port", "--segment-bytes", "1k", NULL},
+        {"port", "--segment-bytes", "1g", NULL},
+        {"port", "--lock-wait", "soon", NULL},
     };
     static const char *const right[][3] = {
         {"--help", NULL},

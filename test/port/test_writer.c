@@ -126,12 +126,67 @@ static void no_reply_is_no_frame(void **state)
     writer_deinit(&writer);
 }
 
+/* A reply that is withdrawn and added later is in the later frame. */
+static void a_reply_can_wait(void **state)
+{
+    struct buffer waiting = BUFFER(test_mem());
+    struct writer writer;
+    struct bytes frame;
+
+    (void)state;
+    writer_init(&writer, test_mem(), 1 << 20);
+    assert_int_equal(writer_reply_begin(&writer, 7), ST_OK);
+    put_atom(&writer, "held");
+    writer_reply_end(&writer);
+    assert_int_equal(buffer_append(&waiting, writer_reply_withdraw(&writer)),
+                     ST_OK);
+    assert_int_equal(writer_size(&writer), 0);
+    assert_int_equal(writer_frame(&writer).size, 0);
+
+    assert_int_equal(writer_event_begin(&writer, "seq"), ST_OK);
+    writer_reply_drop(&writer);
+    assert_int_equal(writer_size(&writer), 0);
+    assert_int_equal(writer_reply_begin(&writer, 8), ST_OK);
+    put_atom(&writer, "first");
+    writer_reply_end(&writer);
+    assert_int_equal(writer_reply_begin(&writer, 9), ST_OK);
+    writer_reply_drop(&writer);
+    assert_int_equal(writer_reply_add(&writer, buffer_bytes(&waiting)), ST_OK);
+    frame = writer_frame(&writer);
+    assert_int_equal(load_be32(frame.data + 6), 2);
+    assert_memory_equal(frame.data + 10, "h\2a\10", 4);
+    assert_non_null(memmem(frame.data, frame.size, "h\2a\7", 4));
+    assert_null(memmem(frame.data, frame.size, "a\11", 2));
+    writer_deinit(&writer);
+    buffer_free(&waiting);
+}
+
+static void what_is_discarded_takes_nothing(void **state)
+{
+    struct writer writer;
+
+    (void)state;
+    writer_init(&writer, test_mem(), 1);
+    writer_discard(&writer, true);
+    put_lists(&writer);
+    put_numbers(&writer);
+    assert_int_equal(writer_status(&writer), ST_OK);
+    assert_int_equal(writer_size(&writer), 0);
+    assert_int_equal(writer.out.capacity, 0);
+    writer_discard(&writer, false);
+    put_bool(&writer, true);
+    assert_true(writer_size(&writer) > 0);
+    writer_deinit(&writer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(terms_are_what_was_put),
         cmocka_unit_test(an_error_answer_has_room),
         cmocka_unit_test(no_reply_is_no_frame),
+        cmocka_unit_test(a_reply_can_wait),
+        cmocka_unit_test(what_is_discarded_takes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ void client_start(struct client *client, const char *const *arguments)
     memset(client, 0, sizeof(*client));
     client->received = BUFFER(test_mem());
     client->text = BUFFER(test_mem());
+    client->events = BUFFER(test_mem());
     REQUIRE(posix_spawn(&client->pid, executable, &actions, NULL, argv,
                         environ) == 0);
     posix_spawn_file_actions_destroy(&actions);
@@ -120,6 +121,14 @@ bool client_take(struct client *client, struct bytes *ret_payload)
     }
 }
 
+/* Binaries are printed as they are: keeps the text one string. */
+static void mask_zeros(struct buffer *text)
+{
+    for (size_t i = 0; i < text->size; i++)
+        if (!text->data[i])
+            text->data[i] = '.';
+}
+
 /* Prints the elements of a list of replies. */
 static void print_replies(struct buffer *out, struct bytes payload)
 {
@@ -145,6 +154,7 @@ static void print_replies(struct buffer *out, struct bytes payload)
         test_append_text(out, " ");
         at += etf_size(at);
     }
+    mask_zeros(out);
     test_append(out, "", 1);
 }
 
@@ -159,15 +169,65 @@ const char *client_replies(struct client *client)
     return (const char *)client->text.data;
 }
 
+/* Prints the events of a payload into `events`, and the reply 1 into `text`:
+ * true if there is one. */
+static bool print_call(struct client *client, struct bytes payload)
+{
+    const uint8_t *at = payload.data + 6;
+    bool found = false;
+
+    REQUIRE(payload.size > 6 && payload.data[1] == ETF_LIST);
+    for (uint32_t count = load_be32(payload.data + 2); count > 0; count--) {
+        const uint8_t *first = at + 2;
+        const uint8_t *second = first + etf_size(first);
+
+        if (second[0] == ETF_BINARY && first[0] == ETF_SMALL_INTEGER) {
+            REQUIRE(first[1] == 1 && !found);
+            found = true;
+            client->text.size = 0;
+            term_print(&client->text, second + 6);
+            mask_zeros(&client->text);
+        } else {
+            term_print(&client->events, first);
+            test_append_text(&client->events, ":");
+            term_print(&client->events, second);
+            test_append_text(&client->events, " ");
+        }
+        at += etf_size(at);
+    }
+    return found;
+}
+
 const char *client_call(struct client *client, const char *op)
+{
+    struct bytes payload;
+
+    client_send(client, test_format("[{1, %s}]", op));
+    do
+        REQUIRE(client_take(client, &payload));
+    while (!print_call(client, payload));
+    return (const char *)client->text.data;
+}
+
+const char *client_events(struct client *client)
+{
+    const char *events;
+
+    mask_zeros(&client->events);
+    test_append(&client->events, "", 1);
+    events = test_format("%s", (const char *)client->events.data);
+    client->events.size = 0;
+    return events;
+}
+
+const char *client_hello(struct client *client)
 {
     const char *text;
 
-    client_send(client, test_format("[{1, %s}]", op));
-    text = client_replies(client);
-    REQUIRE(text && strncmp(text, "1:", 2) == 0);
-    client->text.data[strlen(text) - 1] = '\0'; /* the space behind it */
-    return text + 2;
+    do
+        text = client_replies(client);
+    while (text && strncmp(text, "recovering:", 11) == 0);
+    return text;
 }
 
 void client_close_in(struct client *client)
@@ -179,10 +239,15 @@ void client_close_in(struct client *client)
 
 int client_finish(struct client *client, char *err, size_t err_size)
 {
+    client_close_in(client);
+    return client_wait(client, err, err_size);
+}
+
+int client_wait(struct client *client, char *err, size_t err_size)
+{
     size_t size = 0;
     int status;
 
-    client_close_in(client);
     while (client_read(client))
         client->taken = client->received.size;
     close(client->out);
@@ -201,6 +266,8 @@ int client_finish(struct client *client, char *err, size_t err_size)
     REQUIRE(waitpid(client->pid, &status, 0) == client->pid);
     buffer_free(&client->received);
     buffer_free(&client->text);
+    buffer_free(&client->events);
+    client_close_in(client);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -20,7 +20,8 @@ struct client {
     int err;
     struct buffer received; /* of stdout, from `taken` on */
     size_t taken;
-    struct buffer text; /* the last answer */
+    struct buffer text;   /* the last answer */
+    struct buffer events; /* that came with answers to client_call() */
 };
 
 /* Starts `rhizome ARGUMENT ...`; the list ends with NULL. */
@@ -46,8 +47,20 @@ bool client_take(struct client *client, struct bytes *ret_payload);
  */
 const char *client_replies(struct client *client);
 
-/* Sends `[{1, Op}]` and gives the answer's text. */
+/*
+ * Sends `[{1, Op}]` and gives the answer's text. Events that come before it or
+ * with it are added to `events` as text, one behind another: "seq:7 ".
+ */
 const char *client_call(struct client *client, const char *op);
+
+/* The events so far, "" if there were none, which are then forgotten. */
+const char *client_events(struct client *client);
+
+/*
+ * The first event that is no {recovering, _}, as text: "hello:#{...}", or
+ * "failed:{...}". NULL if there is none.
+ */
+const char *client_hello(struct client *client);
 
 /* Closes its stdin. */
 void client_close_in(struct client *client);
@@ -57,6 +70,10 @@ void client_close_in(struct client *client);
  * 128 + the signal that ended it. `err` gets what it wrote to stderr.
  */
 int client_finish(struct client *client, char *err, size_t err_size);
+
+/* Waits for its end without closing anything before, as if it was killed or
+ * ended by itself; then as client_finish(). */
+int client_wait(struct client *client, char *err, size_t err_size);
 
 /* A field of /proc/PID/status, as a number; -1 if there is none. */
 long client_status_field(pid_t pid, const char *name);
