@@ -94,7 +94,7 @@ defmodule Rhizome.MixProject do
   defp docs do
     [
       main: "getting_started",
-      extras: ["guides/getting_started.md", "CHANGELOG.md"],
+      extras: ["guides/getting_started.md", "guides/durability.md", "CHANGELOG.md"],
       groups_for_modules: [
         "Handles and results": [
           Rhizome.Table,
@@ -102,6 +102,10 @@ defmodule Rhizome.MixProject do
           Rhizome.Change,
           Rhizome.Page,
           Rhizome.Error
+        ],
+        "Files of a store": [
+          Rhizome.Log,
+          Rhizome.Log.Record
         ]
       ]
     ]

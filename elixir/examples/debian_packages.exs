@@ -1,6 +1,7 @@
-# A Debian package index as five tables, and what one can ask them.
+# A Debian package index as a few tables on the disk, what one can ask them, and
+# how they outlive their daemon.
 #
-#     mix run examples/debian_packages.exs PACKAGES_FILE
+#     mix run examples/debian_packages.exs PACKAGES_FILE DIRECTORY
 #
 # ../demo runs it with the index of this machine.
 
@@ -127,35 +128,111 @@ defmodule Progress do
 end
 
 defmodule Demo do
-  alias Rhizome.Batch
+  alias Rhizome.{Batch, Error}
 
   @store Demo.Store
 
-  def run(path) do
+  def run(path, dir) do
     # Reports of what dies, the daemon or the screen, are for logs.
     Logger.configure(level: :none)
-
-    {:ok, supervisor} =
-      Supervisor.start_link([{Rhizome, name: @store, timeout: 60_000}], strategy: :one_for_one)
-
+    supervisor = start(dir)
     %{version: version, os_pid: os_pid} = Rhizome.info(@store)
-    say("A store is running: rhizome #{version}, process #{os_pid}, supervised.\n")
-
+    say("A store is running in #{dir.name}: rhizome #{version}, process #{os_pid}, supervised.")
+    run = prepare(path)
     tables = create()
-    load(tables, path)
+    load(tables, run, path)
     check(tables, path)
+    checkpoint()
     questions(tables)
     crash()
+    digest = Rhizome.digest!(@store)
 
     last = Rhizome.info(@store).os_pid
     Supervisor.stop(supervisor)
     true = not File.exists?("/proc/#{last}")
     say("\nThe supervisor has stopped, and the daemon with it.")
+    replay(dir, digest)
+  end
+
+  defp start(dir) do
+    store = {Rhizome, name: @store, dir: dir.path, timeout: 60_000, shutdown_timeout: 2_000}
+    # A start that fails would take us along before we could say why.
+    Process.flag(:trap_exit, true)
+
+    with {:ok, supervisor} <- Supervisor.start_link([store], strategy: :one_for_one),
+         :ok <- Rhizome.ping(@store) do
+      Process.flag(:trap_exit, false)
+      supervisor
+    else
+      {:error, {:shutdown, {:failed_to_start_child, _id, %Error{} = error}}} -> give_up(error)
+      {:error, %Error{} = error} -> give_up(error)
+    end
+  end
+
+  # A directory that another one holds, or whose log is refused.
+  defp give_up(error) do
+    IO.puts(:stderr, "demo: #{error.message}")
+    exit({:shutdown, 75})
+  end
+
+  ## What an earlier run has left
+
+  # Which run this is. One that was interrupted is gone on with if it was about
+  # the same file; everything else is dropped.
+  defp prepare(path) do
+    %{recovered: recovered, seq: seq} = Rhizome.info(@store)
+    about = Rhizome.handle(@store, :about, :to_one)
+    names = for table <- Rhizome.tables(@store), do: table.name
+    back = "back after #{recovered.ms} ms"
+    input = input(path)
+
+    cond do
+      names == [] ->
+        say("The directory is new.\n")
+        begin(about, input, seq)
+
+      :about in names and Rhizome.get(about, :input) == input and
+          not Rhizome.has_key?(about, :done) ->
+        say("An earlier run was interrupted. Its store is #{back}, with")
+        say("#{number(recovered.records)} mutations of its log; loading goes on where it was.\n")
+        Rhizome.get(about, :run)
+
+      true ->
+        say("It holds what an earlier run has left: #{length(names)} tables, #{back}.")
+        say("They are dropped now, in one batch.\n")
+        tables = Rhizome.tables(@store)
+        Rhizome.run!(@store, Enum.reduce(tables, Batch.new(), &Batch.drop_table(&2, &1)))
+        begin(about, input, seq)
+    end
+  end
+
+  # The name of a run goes into the idempotency keys of its mutations: an
+  # earlier one has done the same, and that is not meant.
+  defp begin(about, input, run) do
+    batch =
+      Batch.new()
+      |> Batch.create_table(:about, :to_one)
+      |> Batch.insert_all(about, input: input, run: run)
+
+    Rhizome.run!(@store, batch)
+    run
+  end
+
+  defp input(path) do
+    hash =
+      Enum.reduce(
+        File.stream!(path, [], 1_000_000),
+        :erlang.md5_init(),
+        &:erlang.md5_update(&2, &1)
+      )
+
+    :erlang.md5_final(hash)
   end
 
   ## Tables
 
-  # A package is a row; what relates packages goes by their names.
+  # A package is a row; what relates packages goes by their names. `loaded`
+  # says which pieces of the file are in.
   defp create do
     %{
       packages: Rhizome.create_table!(@store, :packages, :pom),
@@ -163,51 +240,85 @@ defmodule Demo do
       depends: Rhizome.create_table!(@store, :depends, :many_to_many),
       maintainer: Rhizome.create_table!(@store, :maintainer, :many_to_one),
       built: Rhizome.create_table!(@store, :built, :one_to_many),
-      provides: Rhizome.create_table!(@store, :provides, :many_to_many)
+      provides: Rhizome.create_table!(@store, :provides, :many_to_many),
+      loaded: Rhizome.create_table!(@store, :loaded, :to_one)
     }
   end
 
   # Several pieces are parsed and written at a time: the daemon works on one
-  # while the VM prepares the next.
-  defp load(tables, path) do
-    say("Loading #{Path.basename(path)}, #{div(File.stat!(path).size, 1_000_000)} MB:")
-    progress = Progress.start(File.stat!(path).size)
+  # while the VM prepares the next. The one in the middle of the file kills it.
+  defp load(tables, run, path) do
+    size = File.stat!(path).size
+    say("Loading #{Path.basename(path)}, #{div(size, 1_000_000)} MB:")
+    progress = Progress.start(size)
     started = System.monotonic_time(:microsecond)
+    loader = %{tables: tables, run: run, main: self()}
 
-    {_bytes, packages, elements, progress} =
+    {_bytes, packages, elements, crash, progress} =
       path
       |> Index.pieces()
-      |> Task.async_stream(&{byte_size(&1) + 2, insert(tables, Index.parse(&1))},
+      |> Stream.transform({0, 0}, fn piece, {n, from} ->
+        to = from + byte_size(piece) + 2
+        {[{n, piece, div(size, 2) in from..(to - 1)}], {n + 1, to}}
+      end)
+      |> Task.async_stream(&piece(&1, loader),
         max_concurrency: 2 * System.schedulers_online(),
         ordered: false,
         timeout: :infinity
       )
-      |> Enum.reduce({0, 0, 0, progress}, fn {:ok, {size, {rows, pairs}}},
-                                             {bytes, packages, elements, progress} ->
-        {bytes, packages, elements} = {bytes + size, packages + rows, elements + pairs}
+      |> Enum.reduce({0, 0, 0, nil, progress}, fn {:ok, {size, {rows, pairs}, crash}},
+                                                  {bytes, packages, elements, first, progress} ->
+        {bytes, packages, elements} = {bytes + size, packages + rows, elements + rows + pairs}
 
         progress =
           Progress.show(progress, bytes, fn seconds ->
             "#{packages} packages, #{number(trunc(elements / seconds))} elements/s"
           end)
 
-        {bytes, packages, elements, progress}
+        {bytes, packages, elements, crash || first, progress}
       end)
 
     Progress.finish(progress)
     time = System.monotonic_time(:microsecond) - started
+    Rhizome.put!(Rhizome.handle(@store, :about, :to_one), :done, true)
     info = Rhizome.info(@store)
 
+    if crash, do: tell(crash)
+    ^packages = Rhizome.count(tables.packages)
+
     say("""
-      #{number(packages)} packages, #{number(elements)} elements in #{length(Map.keys(tables))} \
+      #{number(packages)} packages, #{number(elements)} elements in #{map_size(tables) - 1} \
     tables in #{duration(time)}, parsing included;
-      the daemon holds them in #{Float.round(info.memory_bytes / 1_048_576, 1)} MiB.
+      the daemon holds them in #{mib(info.memory_bytes)} MiB, its log in #{mib(info.log.log_bytes)} MiB.
     """)
   end
 
-  defp insert(tables, packages) do
+  # A piece that an earlier run has loaded is in `loaded`, put there by the
+  # batch that wrote its pairs.
+  defp piece({n, text, kill?}, loader) do
+    counts = again(loader, fn -> Rhizome.fetch(loader.tables.loaded, n) end)
+
+    case counts do
+      :not_found ->
+        {counts, crash} = insert(loader, n, Index.parse(text), kill?)
+        {byte_size(text) + 2, counts, crash}
+
+      counts ->
+        {byte_size(text) + 2, counts, nil}
+    end
+  end
+
+  # Two mutations, for the pairs hold the ids of the rows. Each has a key, so a
+  # retry after a crash inserts no row twice and is given the same ids.
+  defp insert(%{tables: tables, run: run} = loader, n, packages, kill?) do
     rows = Enum.map(packages, &Map.take(&1, [:name, :version, :section]))
-    ids = Rhizome.insert_rows!(tables.packages, rows)
+
+    ids =
+      again(loader, fn ->
+        Rhizome.insert_rows(tables.packages, rows, idempotency_key: {run, :rows, n})
+      end)
+
+    crash = if kill?, do: kill()
 
     parts = [
       {tables.row_of, Enum.zip_with(packages, ids, &{&1.name, &2})},
@@ -217,9 +328,82 @@ defmodule Demo do
       {tables.provides, for(p <- packages, other <- p.provides, do: {p.name, other})}
     ]
 
-    batch = Enum.reduce(parts, Batch.new(), fn {t, pairs}, b -> Batch.insert_all(b, t, pairs) end)
-    Rhizome.run!(@store, batch)
-    {length(rows), length(rows) + Enum.sum(for {_table, pairs} <- parts, do: length(pairs))}
+    counts = {length(rows), Enum.sum(for {_table, pairs} <- parts, do: length(pairs))}
+
+    batch =
+      parts
+      |> Enum.reduce(Batch.new(), fn {t, pairs}, b -> Batch.insert_all(b, t, pairs) end)
+      |> Batch.put(tables.loaded, n, counts)
+
+    again(loader, fn -> Rhizome.run(@store, batch, idempotency_key: {run, :pairs, n}) end)
+    {counts, crash}
+  end
+
+  # Once more, for as long as the store is on its way back.
+  defp again(loader, fun) do
+    case fun.() do
+      {:ok, result} ->
+        result
+
+      {:error, %Error{code: :not_found}} ->
+        :not_found
+
+      {:error, %Error{code: code}} when code in [:unknown_result, :daemon_down, :stopped] ->
+        send(loader.main, {:again, code})
+        Process.sleep(2)
+        again(loader, fun)
+
+      {:error, error} ->
+        raise error
+    end
+  end
+
+  defp kill do
+    before = Rhizome.info(@store)
+    owner = Process.whereis(@store)
+    killed = System.monotonic_time(:microsecond)
+    signal("KILL", before.os_pid)
+    await(fn -> Process.whereis(@store) not in [nil, owner] and Rhizome.ping(@store) == :ok end)
+
+    %{
+      before: before,
+      now: Rhizome.info(@store),
+      time: System.monotonic_time(:microsecond) - killed
+    }
+  end
+
+  defp tell(%{before: before, now: now, time: time}) do
+    codes = Enum.frequencies(repeated())
+    recovered = now.recovered.checkpoint + now.recovered.records
+
+    say("""
+      Halfway, kill -9 ended process #{before.os_pid}, between the rows of a piece and their
+      pairs. #{number(before.seq)} mutations had been carried out when it was aimed.
+      The supervisor started process #{now.os_pid}, which was back after #{duration(time)}
+      with #{number(recovered)}. Calls that got an error were repeated with their keys:
+      #{if codes == %{}, do: "none", else: Enum.map_join(codes, ", ", fn {code, n} -> "#{n} x #{code}" end)}.
+    """)
+
+    true = recovered >= before.seq
+  end
+
+  defp repeated do
+    receive do
+      {:again, code} -> [code | repeated()]
+    after
+      0 -> []
+    end
+  end
+
+  defp checkpoint do
+    %{log: %{log_bytes: before}} = Rhizome.info(@store)
+    {time, checkpoint} = :timer.tc(fn -> Rhizome.checkpoint!(@store) end)
+
+    say(
+      "A checkpoint of #{mib(checkpoint.bytes)} MiB, in #{duration(time)}: the next start begins with it,"
+    )
+
+    say("and the log of #{mib(before)} MiB before it is gone.\n")
   end
 
   # Any file can be read as an index, of nothing.
@@ -333,6 +517,7 @@ defmodule Demo do
   ## A crash
 
   defp crash do
+    digest = Rhizome.digest!(@store)
     say("Now the daemon is killed while a thousand callers wait for it.")
     old = Rhizome.info(@store).os_pid
     owner = Process.whereis(@store)
@@ -353,10 +538,34 @@ defmodule Demo do
     new = Rhizome.info(@store).os_pid
     say("  and its supervisor started another one: process #{new}, was #{old}.")
 
+    ^digest = Rhizome.digest!(@store)
+    %{tables: tables, recovered: recovered} = Rhizome.info(@store)
+
     say(
-      "  It is empty, for this version keeps tables in memory only: " <>
-        "tables #{inspect(Rhizome.tables(@store))}."
+      "  It has all #{tables} tables back, after #{recovered.ms} ms, " <>
+        "and the same digest as before."
     )
+  end
+
+  # The same from the files alone, by a program that knows of no VM.
+  defp replay(dir, %{digest: digest, seq: seq}) do
+    say("Its digest was #{digest}, at mutation #{number(seq)}.\n")
+    say("$ rhizome replay --verify #{dir.name}")
+
+    rhizome =
+      System.get_env("RHIZOME_EXECUTABLE") || Application.app_dir(:rhizome, "priv/rhizome")
+
+    {output, status} =
+      System.cmd(rhizome, ["replay", "--verify", dir.name], cd: dir.from, stderr_to_stdout: true)
+
+    IO.write(output)
+
+    if status == 0 and output =~ digest do
+      say("\nThe replay of the files ends at the same digest.")
+    else
+      IO.puts(:stderr, "demo: the replay of #{dir.name} (status #{status}) does not agree")
+      exit({:shutdown, 1})
+    end
   end
 
   defp await(fact) do
@@ -378,6 +587,8 @@ defmodule Demo do
     say("#{question}  [#{duration(time)}]\n    #{answer}\n")
   end
 
+  defp mib(bytes), do: Float.round(bytes / 1_048_576, 1)
+
   defp duration(us) when us < 1_000, do: "#{us} us"
   defp duration(us) when us < 1_000_000, do: "#{Float.round(us / 1_000, 1)} ms"
   defp duration(us), do: "#{Float.round(us / 1_000_000, 2)} s"
@@ -389,10 +600,23 @@ defmodule Demo do
   defp say(text), do: IO.puts(text)
 end
 
+# ../demo gives the directory as its user calls it.
+directory = fn
+  [dir] ->
+    %{path: Path.expand(dir), name: dir, from: File.cwd!()}
+
+  [] ->
+    %{
+      path: Path.expand(System.fetch_env!("DEMO_DIR"), System.fetch_env!("DEMO_FROM")),
+      name: System.fetch_env!("DEMO_DIR"),
+      from: System.fetch_env!("DEMO_FROM")
+    }
+end
+
 case System.argv() do
-  [path] ->
+  [path | dir] when length(dir) <= 1 ->
     try do
-      Demo.run(path)
+      Demo.run(path, directory.(dir))
     rescue
       error in ErlangError ->
         # Whoever read our output has seen enough: `demo | head`.
@@ -400,6 +624,6 @@ case System.argv() do
     end
 
   _other ->
-    IO.puts(:stderr, "usage: mix run examples/debian_packages.exs PACKAGES_FILE")
+    IO.puts(:stderr, "usage: mix run examples/debian_packages.exs PACKAGES_FILE DIRECTORY")
     System.halt(64)
 end

@@ -15,8 +15,11 @@ defmodule Rhizome do
   A store is usually a child of a supervisor:
 
       children = [
-        {Rhizome, name: MyStore, memory_limit: 512 * 1024 * 1024}
+        {Rhizome, name: MyStore, dir: "data", memory_limit: 512 * 1024 * 1024}
       ]
+
+  With a `:dir` it lives on the disk and comes back after whatever has died; without
+  one it is in memory only. The guide on durability says what is promised.
 
   A *table* has a name and one of eight types (`Rhizome.Table`). A *view* is a
   table seen from one side, `fwd/1` or `bwd/1`, or the set of one key on that
@@ -40,11 +43,49 @@ defmodule Rhizome do
 
   ## When the daemon dies
 
-  Each waiting caller gets `:daemon_down` at once, the store's process exits with
-  `{:daemon_exit, reason}` and its supervisor starts a new one, which is **empty**:
-  tables are in memory only. Handles stay valid. A mutation that ended in
-  `:daemon_down` or `:timeout` may or may not have been carried out;
+  Each waiting caller is answered at once, the store's process exits with
+  `{:daemon_exit, reason}` and its supervisor starts a new one. Handles stay valid.
+  A store with a `:dir` comes back with everything that it has ever acknowledged;
+  without one it is **empty**, for its tables were in memory only.
+
+  What a caller is told says what it has to reckon with:
+
+    * `:unknown_result` - a mutation that had been sent: it was carried out or it
+      was not, as a whole. So it is for one that a stop left unanswered, or the loss
+      of the store's node.
+    * `:daemon_down` - a read, or a mutation that had not been sent.
+    * `:stopped` - there is no store by this name: it was stopped, or it is about to
+      be restarted.
+    * `:timeout` - the daemon may be well, and a mutation may still be carried out.
+
   `error.details.outcome` is `:not_sent` where it certainly was not.
+
+  A log that is damaged where no crash can have damaged it is refused, and
+  nothing on the disk is changed. The store then stays up without a daemon and
+  answers every request with `:log_refused`, so that its supervisor does not
+  restart it for nothing. The guide on durability says what to do.
+
+  ## Retries
+
+  A mutation that is sent again may be carried out twice: `insert_row/3` would
+  insert two rows. With an `:idempotency_key` it is not. A key is any term that
+  names the mutation, such as a reference that came with an order; the store
+  remembers it and the answer, as durably as the mutation itself. The same key
+  again is given the same answer, and nothing is done.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> orders = Rhizome.create_table!(store, :orders, :pom)
+      iex> for _twice <- 1..2, do: Rhizome.insert_row!(orders, "tea", idempotency_key: "order 7")
+      [1, 1]
+      iex> Rhizome.count(orders)
+      1
+
+  All functions that mutate take it. The last 65,536 keys are kept. A mutation
+  that failed, or that changed nothing, is not remembered: it can be sent again
+  as it is. A key belongs to one mutation, and who uses it for another one is
+  given the answer of the first.
+
+  ## Ends of VMs
 
   A daemon never outlives its store, and a store that stops waits for the
   grace period (`:shutdown_timeout`) at most. End a VM with `System.stop/1`, which
@@ -60,8 +101,9 @@ defmodule Rhizome do
 
   All functions take `:timeout` as an option, in milliseconds or `:infinity`. The
   store keeps it: it counts from when the store takes the request, and means the
-  same for callers on other nodes. What is in flight is bounded (`:max_in_flight`, `:max_in_flight_bytes`): beyond
-  it a call fails with `:overloaded` at once, having sent nothing.
+  same for callers on other nodes. What is in flight is bounded (`:max_in_flight`,
+  `:max_in_flight_bytes`): beyond it a call fails with `:overloaded` at once, having
+  sent nothing.
   """
 
   @typedoc "A running store: its pid or its name."
@@ -110,8 +152,11 @@ defmodule Rhizome do
   @doc """
   Starts a daemon and the process that stands for it, linked to the caller.
 
-  Returns when the daemon has said hello, usually within some milliseconds, or
-  `{:error, %Rhizome.Error{code: :start_failed}}` with a message that says why.
+  Returns when the daemon has said hello, or `{:error, %Rhizome.Error{code:
+  :start_failed}}` with a message that says why and a `:reason` in its details. It
+  takes some milliseconds, and in a `:dir` the time to read what is there: about
+  a second for a million mutations since the last checkpoint. A store whose log
+  is refused does start, and answers every request with `:log_refused`.
 
       iex> {:ok, store} = Rhizome.start_link(memory_limit: 64 * 1024 * 1024)
       iex> Rhizome.info(store).memory_limit_bytes
@@ -164,11 +209,131 @@ defmodule Rhizome do
       iex> Rhizome.info(store).seq
       0
 
+  And about one with a `:dir`, `nil` in memory only:
+
+    * `:durable_seq` - the mutations up to here are on the disk; `:sync` is the
+      policy, or `:memory`.
+    * `:store_id` - the name that the store was given when it was made.
+    * `:log` - a map of `:dir`, `:log_bytes` since the last checkpoint,
+      `:checkpoint_seq` and `:checkpoint_bytes`, `:checkpointing` (whether one is
+      being written), `:segments`, `:syncs`, `:full` (whether there is no room) and more.
+    * `:recovered` - how the daemon started: a map of `:checkpoint`, `:records`,
+      `:bytes`, `:ms`, `:fresh` (there was nothing), `:clean` (it had been stopped in
+      an orderly way) and `:torn`: `nil`, or what a crash had torn off the end of
+      the log, a map of `:bytes`, the `:seq` before it, `:file`, `:offset`, and
+      `:saved`, where it is.
+
   """
   @spec info(store(), keyword()) :: map()
   def info(store, options \\ []) do
-    ask!(store, {:info}, options)
+    info = ask!(store, {:info}, options)
+    recovered = or_nil(unwrap!(Client.recovered(store)))
+
+    info
+    |> Map.put(:recovered, recovered && Map.update(recovered, :torn, nil, &or_nil/1))
+    |> Map.update(:log, nil, &or_nil/1)
+    |> Map.update(:store_id, nil, &hex(or_nil(&1)))
+    |> Map.put_new(:durable_seq, nil)
   end
+
+  defp or_nil(:none), do: nil
+  defp or_nil(term), do: term
+
+  defp hex(nil), do: nil
+  defp hex(bytes), do: Base.encode16(bytes, case: :lower)
+
+  ## Durability
+
+  @doc """
+  Waits until everything that was carried out before is on the disk, whatever the
+  store's `:sync` policy, and returns the seq up to which it is.
+
+  Errors: `:no_log` if the store is in memory only.
+
+      iex> dir = Path.join(System.tmp_dir!(), "rhizome-\#{System.os_time()}")
+      iex> {:ok, store} = Rhizome.start_link(dir: dir, sync: :none)
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert!(primes, 2)
+      iex> Rhizome.sync(store)
+      {:ok, 2}
+
+  """
+  @spec sync(store(), keyword()) :: result(seq :: non_neg_integer())
+  def sync(store, options \\ []), do: request(store, {:sync}, options)
+
+  @doc "`sync/2` that returns the seq or raises the error."
+  @spec sync!(store(), keyword()) :: non_neg_integer()
+  def sync!(store, options \\ []), do: unwrap!(sync(store, options))
+
+  @doc """
+  Writes a checkpoint: the whole store in one file, from which the next start
+  begins. The log before it is deleted when that file is safely on the disk.
+
+  Mutations and reads go on meanwhile. Returns the `:seq` of the checkpoint, its
+  `:bytes` and `:elements`, and its `:digest` (see `digest/2`). Stores do this by
+  themselves when their log has grown; see the option `:checkpoint` of `start_link/1`.
+
+  It takes the time that writing the store takes, so `:timeout` is `:infinity` unless
+  it is given. Errors: `:no_log` if the store is in memory only; `:log_full` and
+  `:io`, after which the store goes on as before.
+
+      iex> dir = Path.join(System.tmp_dir!(), "rhizome-\#{System.os_time()}")
+      iex> {:ok, store} = Rhizome.start_link(dir: dir)
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5])
+      iex> {:ok, checkpoint} = Rhizome.checkpoint(store)
+      iex> {checkpoint.seq, checkpoint.elements}
+      {2, 3}
+
+  """
+  @spec checkpoint(store(), keyword()) ::
+          result(%{
+            seq: non_neg_integer(),
+            bytes: non_neg_integer(),
+            elements: non_neg_integer(),
+            digest: String.t()
+          })
+  def checkpoint(store, options \\ []) do
+    options = Keyword.put_new(options, :timeout, :infinity)
+
+    with {:ok, checkpoint} <- request(store, {:checkpoint}, options) do
+      {:ok, Map.update!(checkpoint, :digest, &hex/1)}
+    end
+  end
+
+  @doc "`checkpoint/2` that returns the map or raises the error."
+  @spec checkpoint!(store(), keyword()) :: map()
+  def checkpoint!(store, options \\ []), do: unwrap!(checkpoint(store, options))
+
+  @doc """
+  A number that two stores share if they hold the same, in whatever order they
+  came to it, and the `:seq` at which it was taken. Costs nothing to ask for.
+
+  It is written as 32 hexadecimal digits, as `rhizome replay` prints it. Of a store
+  on the disk it is recorded in the log, too, and `rhizome replay --verify` compares.
+
+      iex> digests =
+      ...>   for elements <- [[2, 3, 5], [5, 3, 2]] do
+      ...>     {:ok, store} = Rhizome.start_link()
+      ...>     primes = Rhizome.create_table!(store, :primes, :set)
+      ...>     Enum.each(elements, &Rhizome.insert!(primes, &1))
+      ...>     Rhizome.digest!(store)
+      ...>   end
+      iex> [%{digest: digest, seq: 4}, %{digest: digest, seq: 4}] = digests
+      iex> byte_size(digest)
+      32
+
+  """
+  @spec digest(store(), keyword()) :: result(%{seq: non_neg_integer(), digest: String.t()})
+  def digest(store, options \\ []) do
+    with {:ok, digest} <- request(store, {:digest}, options) do
+      {:ok, Map.update!(digest, :digest, &hex/1)}
+    end
+  end
+
+  @doc "`digest/2` that returns the map or raises the error."
+  @spec digest!(store(), keyword()) :: %{seq: non_neg_integer(), digest: String.t()}
+  def digest!(store, options \\ []), do: unwrap!(digest(store, options))
 
   ## Tables
 
@@ -207,7 +372,7 @@ defmodule Rhizome do
             "a table of store #{inspect(store)} cannot refer to one of #{inspect(other)}"
     end
 
-    with {:ok, _created} <- Client.request(store, op, options[:timeout]) do
+    with {:ok, _created} <- Client.request(store, Op.once(op, options), options[:timeout]) do
       {:ok, handle(store, name, type)}
     end
   end
@@ -313,7 +478,7 @@ defmodule Rhizome do
   @spec drop_table(Table.t(), keyword()) :: :ok | {:error, Error.t()}
   def drop_table(table, options \\ []) do
     op = Op.drop(table)
-    with {:ok, :dropped} <- request(table.store, op, options), do: :ok
+    with {:ok, :dropped} <- send_mutation(op, table.store, options), do: :ok
   end
 
   @doc "`drop_table/2` that returns `:ok` or raises the error."
@@ -655,7 +820,8 @@ defmodule Rhizome do
   Carries out a `Rhizome.Batch`: all of its mutations or none.
 
   Returns their results in order. An error is that of the first mutation that
-  failed, with its 0-based `:index` in `:details`.
+  failed, with its 0-based `:index` in `:details`. An `:idempotency_key` is one for
+  the whole of it.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> items = Rhizome.create_table!(store, :items, :pom)
@@ -679,7 +845,7 @@ defmodule Rhizome do
         {:ok, []}
 
       ops ->
-        with {:ok, results} <- request(store, {:batch, ops}, options) do
+        with {:ok, results} <- send_mutation({:batch, ops}, store, options) do
           {:ok, Enum.zip_with(ops, results, &Op.result/2)}
         end
     end
@@ -1129,14 +1295,21 @@ defmodule Rhizome do
   end
 
   defp mutate(op, %{store: store}, options) do
-    with {:ok, result} <- request(store, op, options), do: {:ok, Op.result(op, result)}
+    with {:ok, result} <- send_mutation(op, store, options), do: {:ok, Op.result(op, result)}
+  end
+
+  # Calls without options are the common ones and pay nothing for them.
+  defp send_mutation(op, store, []), do: Client.request(store, op, nil)
+
+  defp send_mutation(op, store, options) do
+    options = Options.validate!(options, :mutation)
+    Client.request(store, Op.once(op, options), options[:timeout])
   end
 
   defp ask!(store, op, options), do: unwrap!(request(store, op, options))
 
   defp request(store, op, options), do: Client.request(store, op, timeout(options))
 
-  # Calls without options are the common ones and pay nothing for them.
   defp timeout([]), do: nil
   defp timeout(options), do: Options.validate!(options, :call)[:timeout]
 

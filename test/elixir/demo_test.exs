@@ -31,11 +31,12 @@ defmodule Rhizome.DemoTest do
   @moduletag :tmp_dir
   @moduletag timeout: 120_000
 
-  test "loads a file, answers, survives its daemon and leaves nothing behind", context do
+  test "loads a file, answers, survives its daemon and leaves a store behind", context do
     path = Path.join(context.tmp_dir, "Packages")
     File.write!(path, @packages)
     {output, status} = demo(["--input", path], context)
     assert status == 0, output
+    assert output =~ "The directory is new."
 
     assert output =~ "3 packages"
     assert output =~ "2: git, vim"
@@ -44,12 +45,34 @@ defmodule Rhizome.DemoTest do
     assert output =~ "git of Gerrit <gerrit@example.org>"
     assert output =~ "was 1; the new one has 1"
     assert output =~ "%{daemon_down: 1000}"
-    assert output =~ "tables []"
+    assert output =~ ~r/Halfway, kill -9 ended process \d+/
+    assert output =~ ~r/has all 9 tables back, after \d+ ms, and the same digest/
+    [_, digest] = Regex.run(~r/Its digest was (\w{32}),/, output)
+    assert output =~ ~r/\$ rhizome replay --verify store\n(.*\n)*.*#{digest}/
+    assert output =~ "ends at the same digest"
 
-    for line <- String.split(output, "\n"), do: assert(String.length(line) <= 80, line)
+    [own_words, _replay] = String.split(output, "$ rhizome")
+    for line <- String.split(own_words, "\n"), do: assert(String.length(line) <= 80, line)
 
     [_, os_pid] = Regex.run(~r/process (\d+), was/, output)
     refute File.exists?("/proc/#{os_pid}")
+
+    # Again: the same answers from a store that was not empty.
+    assert {again, 0} = demo(["--input", path], context)
+    assert again =~ "It holds what an earlier run has left: 9 tables"
+    assert again =~ "3 packages"
+    assert again =~ "2: git, vim"
+    assert again =~ "ends at the same digest"
+
+    # A second one at a time, and one whose log is damaged, are told so.
+    {:ok, store} = Rhizome.start_link(dir: Path.join(context.tmp_dir, "store"))
+    assert {output, 75} = demo(["--input", path], context)
+    assert output =~ ~r/demo: the directory .* is held by process \d+/
+    Rhizome.stop(store)
+    File.write!(Path.join(context.tmp_dir, "store/MANIFEST"), "garbage")
+    assert {output, 75} = demo(["--input", path], context)
+    assert output =~ "demo: #{Path.join(context.tmp_dir, "store")}: "
+    refute output =~ "**"
   end
 
   test "says what is wrong with its arguments", context do
@@ -84,8 +107,11 @@ defmodule Rhizome.DemoTest do
     assert {_output, 0} = demo(["--input", path], context)
 
     {output, 0} =
-      System.cmd("/bin/sh", ["-c", ~S("$1" --input "$2" | head -n 2), "sh", @demo, path],
+      System.cmd(
+        "/bin/sh",
+        ["-c", ~S("$1" --input "$2" --dir store | head -n 2), "sh", @demo, path],
         stderr_to_stdout: true,
+        cd: context.tmp_dir,
         env: environment(context)
       )
 
@@ -94,13 +120,18 @@ defmodule Rhizome.DemoTest do
 
   # Compiled beside the build under test, with the daemon under test.
   defp demo(arguments, context) do
-    System.cmd(@demo, arguments, stderr_to_stdout: true, env: environment(context))
+    System.cmd(@demo, arguments ++ ["--dir", "store"],
+      stderr_to_stdout: true,
+      cd: context.tmp_dir,
+      env: environment(context)
+    )
   end
 
   defp environment(context) do
     {:ok, executable} = Executable.find(nil)
 
     %{
+      "RHIZOME_EXECUTABLE" => nil,
       "MIX_ENV" => "prod",
       "MIX_BUILD_PATH" => Path.join(context.tmp_dir, "build"),
       "RHIZOME_PORT" => executable

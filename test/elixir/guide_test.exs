@@ -1,19 +1,31 @@
 defmodule Rhizome.GuideTest do
-  # The guide runs from top to bottom, and what its comments say is so.
+  # The guides run from top to bottom, and what their comments say is so.
   use Rhizome.Case, async: true
 
-  @guide Path.expand("../../elixir/guides/getting_started.md", __DIR__)
+  @guides Path.expand("../../elixir/guides", __DIR__)
 
-  test "every example of the guide" do
+  @moduletag :tmp_dir
+  @moduletag :capture_log
+
+  test "every example of the first one" do
     start_store(name: MyStore)
+    assert run("getting_started.md") > 8
+  end
 
+  test "every example of the one on durability", %{tmp_dir: tmp_dir} do
+    start_store(name: MyStore, dir: Path.join(tmp_dir, "data"))
+    assert run("durability.md") >= 8
+  end
+
+  defp run(guide) do
     blocks =
-      for [_, code] <- Regex.scan(~r/```elixir\n(.*?)```/s, File.read!(@guide)),
+      for [_, code] <-
+            Regex.scan(~r/```elixir\n(.*?)```/s, File.read!(Path.join(@guides, guide))),
           not (code =~ "def deps" or code =~ "children ="),
           do: code
 
-    assert length(blocks) > 8
     Enum.reduce(blocks, [], &run/2)
+    length(blocks)
   end
 
   # A line with a comment that is a term is checked; the binding is handed on.

@@ -1,6 +1,7 @@
 defmodule Rhizome.Application do
   @moduledoc false
-  # What belongs to no single store: the supervisor of the reapers.
+  # What belongs to no single store: the supervisor of the reapers, and what is
+  # remembered of directories.
 
   use Application
 
@@ -10,7 +11,10 @@ defmodule Rhizome.Application do
     System.at_exit(fn _status -> Rhizome.Reaper.before_halt() end)
 
     Supervisor.start_link(
-      [{DynamicSupervisor, name: Rhizome.ReaperSupervisor, strategy: :one_for_one}],
+      [
+        Rhizome.Directories,
+        {DynamicSupervisor, name: Rhizome.ReaperSupervisor, strategy: :one_for_one}
+      ],
       strategy: :one_for_one,
       name: Rhizome.Supervisor
     )

@@ -3,7 +3,7 @@ defmodule Rhizome.Client do
   # One request from the side of the caller: encode, call, decode, and every
   # way in which a call can fail made into a Rhizome.Error.
 
-  alias Rhizome.{Error, PortOwner, Protocol, Telemetry}
+  alias Rhizome.{Error, Op, PortOwner, Protocol, Telemetry}
 
   @type answer :: {:ok, term()} | {:ok, [term()], term()} | {:error, Error.t()}
 
@@ -13,34 +13,51 @@ defmodule Rhizome.Client do
 
     if Telemetry.enabled?() do
       Telemetry.request(store, op, byte_size(encoded_op), fn ->
-        reply = call(store, encoded_op, timeout)
-        {decode(reply), if(is_binary(reply), do: byte_size(reply), else: 0)}
+        reply = call(store, &PortOwner.request(&1, encoded_op, timeout))
+        {decode(reply, op), if(is_binary(reply), do: byte_size(reply), else: 0)}
       end)
     else
-      store |> call(encoded_op, timeout) |> decode()
+      store |> call(&PortOwner.request(&1, encoded_op, timeout)) |> decode(op)
     end
   end
 
-  defp decode({:error, _error} = error), do: error
-  defp decode(answer), do: Protocol.decode_answer(answer)
+  # What the daemon said at its start of how it recovered.
+  @spec recovered(GenServer.server()) :: {:ok, map() | :none} | {:error, Error.t()}
+  def recovered(store), do: call(store, &PortOwner.recovered/1)
 
-  defp call(store, encoded_op, timeout) do
+  # The owner does not know what it carries: whether it was a mutation, of which
+  # one would have to know if it was carried out, is added here.
+  defp decode({:error, %Error{code: code, details: %{outcome: :unknown}} = error}, op)
+       when code in [:daemon_down, :stopped] do
+    if Op.mutation?(op) do
+      message = error.message <> "; the mutation may have been carried out or not"
+      {:error, %{error | code: :unknown_result, message: message}}
+    else
+      {:error, error}
+    end
+  end
+
+  defp decode({:error, _error} = error, _op), do: error
+  defp decode(answer, _op), do: Protocol.decode_answer(answer)
+
+  # Calls `fun` with the process of the store.
+  defp call(store, fun) do
     case whereis!(store) do
       nil ->
         {:error, Error.new(:stopped, nil, %{outcome: :not_sent})}
 
       {_name, node} = server ->
         if connected?(node),
-          do: call_server(server, encoded_op, timeout),
+          do: call_server(server, fun),
           else: {:error, unreachable(node, :not_sent)}
 
       pid ->
-        call_server(pid, encoded_op, timeout)
+        call_server(pid, fun)
     end
   end
 
-  defp call_server(server, encoded_op, timeout) do
-    PortOwner.request(server, encoded_op, timeout)
+  defp call_server(server, fun) do
+    fun.(server)
   catch
     :exit, {reason, {GenServer, :call, _arguments}} -> {:error, exit_error(reason)}
   end

@@ -17,13 +17,19 @@ defmodule Rhizome.Error do
     restricted: "other tables still refer to this; delete their pairs first",
     memory_limit: "the store's memory limit is reached; delete something or raise it",
     no_memory: "the operating system gave no memory",
-    exhausted: "the table has given out all of its ids"
+    exhausted: "the table has given out all of its ids",
+    log_full: "there is no room on the disk for the log; nothing was done",
+    no_log: "the store is in memory only; start it with a directory",
+    log_refused: "the log is damaged and was not changed; see rhizome check --help",
+    locked: "another process holds the directory",
+    io: "a file could not be read or written"
   ]
 
   @client_codes [
     overloaded: "too many requests are in flight; the request was not sent",
     timeout: "no answer came in time; whether the request was carried out is unknown",
     daemon_down: "the daemon died before it answered",
+    unknown_result: "the daemon ended before it answered; the mutation may be done or not",
     stopped: "the store is not running: not started, stopped, or about to be restarted",
     start_failed: "the daemon did not start"
   ]
@@ -45,8 +51,14 @@ defmodule Rhizome.Error do
     * `:limit` - the limit that was hit
     * `:outcome` - of the codes of the client: `:not_sent` when the daemon
       cannot have seen the request, `:unknown` when it may have carried it out
-    * `:reason` - why a daemon did not start; `:nodedown` where the node of a
-      store cannot be reached
+    * `:reason` - why a daemon did not start (`:locked`, `:io`, `:log_full`,
+      `:timeout` ...); `:nodedown` where the node of a store cannot be reached
+    * `:dir`, `:file`, `:offset`, `:errno` - the directory of a store, the file
+      in it, and the place in that at which something is wrong
+    * `:missing_from`, `:missing_to` - the mutations that a refused log lacks, by
+      their seqs; `:proof_file`, `:proof_offset` - where it says that they were
+      durable
+    * `:os_pid` - the process (of the operating system) that holds a directory
 
   Expect other codes and details from newer daemons, and do not act upon the
   text of a message.

@@ -5,6 +5,32 @@ defmodule Rhizome.Op do
 
   alias Rhizome.{Change, Options, Table, View}
 
+  @mutations [
+    :insert,
+    :insert_new,
+    :insert_all,
+    :delete,
+    :delete_all,
+    :delete_key,
+    :insert_row,
+    :insert_rows,
+    :update_row,
+    :batch,
+    :create_table,
+    :clear_table,
+    :drop_table,
+    :with
+  ]
+
+  # Whether it matters if it was carried out.
+  @spec mutation?(tuple()) :: boolean()
+  def mutation?(op), do: elem(op, 0) in @mutations
+
+  # A mutation that is carried out once, however often it is sent.
+  @spec once(tuple(), map()) :: tuple()
+  def once(op, %{idempotency_key: key}), do: {:with, %{idempotency_key: key}, op}
+  def once(op, _options), do: op
+
   @spec insert(View.t(), term()) :: tuple()
   def insert(view, element), do: {:insert, view.table, wire!(view), one!(view, element)}
 

@@ -17,6 +17,8 @@ defmodule Rhizome.Options do
   # What the daemon takes.
   @frame_bytes 1_024..(1_024 * 1_024 * 1_024)
   @memory_bytes_max 0x7FFF_FFFF_FFFF_FFFF
+  @segment_bytes (64 * @kib)..(512 * @mib)
+  @interval_ms 1..3_600_000
   @page_max 0x7FFF_FFFF
   @position_max 0x7FFF_FFFF_FFFF_FFFF
 
@@ -32,12 +34,40 @@ defmodule Rhizome.Options do
       {:path, :unset,
        "The daemon to run. Defaults to the environment variable `RHIZOME_EXECUTABLE`, then " <>
          "`config :rhizome, :executable`, then the one that was compiled with the library."},
+    dir:
+      {:directory, nil,
+       "The directory in which the store lives, made if it is missing; relative to where the " <>
+         "VM runs. Without it, or with `nil`, the store is in memory only. One store at a time " <>
+         "can have a directory."},
+    sync:
+      {:sync, {:interval, 1_000},
+       "When what is acknowledged is on the disk, of a store with a `:dir`. Whatever the " <>
+         "policy, it is in the operating system's hands before it is acknowledged, and outlives " <>
+         "the daemon and the VM. `:always`: a mutation is answered when it is on the disk, and " <>
+         "outlives a power failure; those of many callers share one sync. `{:interval, ms}`: a " <>
+         "power failure or a crash of the operating system takes at most about the last `ms` " <>
+         "milliseconds. `:none`: it takes whatever the operating system had not written by " <>
+         "itself. `Rhizome.sync/2` waits for the disk under any policy."},
+    checkpoint:
+      {:checkpoint, [],
+       "When the store writes a checkpoint by itself, which keeps the log short and the next " <>
+         "start quick. A keyword list: `:ratio`, when the log since the last one is larger than " <>
+         "so many times that one (a number above 0, by default 2, or `:never`); `:min_bytes`, " <>
+         "but not before the log has so many (64 MiB); `:at_stop`, also when the store is " <>
+         "stopped (`false`), for which `:shutdown_timeout` must leave the time."},
+    segment_bytes:
+      {:segment_bytes, 64 * @mib,
+       "The size at which the log goes on in another file, from 64 KiB to 512 MiB."},
     memory_limit:
       {:bytes_or_infinity, :infinity,
        "Bytes that the tables may take. Beyond it, mutations fail with `:memory_limit` while " <>
          "reads and deletes go on."},
     timeout: {:timeout, 5_000, "How long a call waits when it does not say so itself."},
-    start_timeout: {:milliseconds, 5_000, "How long the daemon may take to say hello."},
+    start_timeout:
+      {:milliseconds, 5_000,
+       "How long the daemon may take to say hello. Each report that a recovery goes on starts " <>
+         "this time again, so a long one does not run out of it; and waiting for a process that " <>
+         "still holds the directory, for `:shutdown_timeout` and a second, comes on top."},
     shutdown_timeout:
       {:milliseconds, 5_000,
        "The grace period: how long the daemon may take to answer what is in flight and to " <>
@@ -54,7 +84,13 @@ defmodule Rhizome.Options do
          "behind the item that passes 1 MiB, whatever this is. The daemon's default is 64 MiB."}
   ]
 
+  @idempotency_key {:any, :unset,
+                    "Any term that names this mutation: a second one with the same key does " <>
+                      "nothing and is answered as the first one was. See \"Retries\" in `Rhizome`."}
+
   @call [timeout: @timeout]
+
+  @mutation [idempotency_key: @idempotency_key, timeout: @timeout]
 
   @create_table [
     fwd:
@@ -65,7 +101,22 @@ defmodule Rhizome.Options do
     if_exists:
       {{:in, [:ok, :error]}, :ok,
        "With `:error`, a table that exists already is an error, even if it is the same."},
+    idempotency_key: @idempotency_key,
     timeout: @timeout
+  ]
+
+  @log [
+    atoms:
+      {{:in, [:create, :existing]}, :create,
+       "What to do about atoms that this VM does not have. `:create` makes them, as reading " <>
+         "from the store does. With `:existing` they are an error: for files of strangers, as " <>
+         "the VM has room for about a million atoms and keeps each for ever."},
+    checkpoint:
+      {:boolean, true,
+       "Of a directory: whether to begin with the records of its checkpoint or behind it."},
+    torn:
+      {{:in, [:stop, :raise]}, :stop,
+       "What to do at a torn tail: end there as the daemon would, or raise."}
   ]
 
   @from [
@@ -119,6 +170,8 @@ defmodule Rhizome.Options do
   @schemas %{
     start: @start,
     call: @call,
+    mutation: @mutation,
+    log: @log,
     create_table: @create_table,
     count: @count,
     walk: @walk,
@@ -126,7 +179,8 @@ defmodule Rhizome.Options do
     page: @page
   }
 
-  @type schema :: :start | :call | :create_table | :count | :walk | :stream | :page
+  @type schema ::
+          :start | :call | :mutation | :log | :create_table | :count | :walk | :stream | :page
 
   # Returns the options as a map, with defaults; raises ArgumentError.
   @spec validate!(keyword(), schema()) :: map()
@@ -145,12 +199,31 @@ defmodule Rhizome.Options do
     defaults =
       for {name, {_type, default, _doc}} <- schema, default != :unset, do: {name, default}
 
-    Enum.reduce(options, Map.new(defaults), fn {name, value}, validated ->
-      case schema[name] do
-        {type, _default, _doc} -> Map.put(validated, name, check!(type, name, value))
-        nil -> raise ArgumentError, unknown(name, schema)
-      end
-    end)
+    validated =
+      Enum.reduce(options, Map.new(defaults), fn {name, value}, validated ->
+        case schema[name] do
+          {type, _default, _doc} -> Map.put(validated, name, check!(type, name, value))
+          nil -> raise ArgumentError, unknown(name, schema)
+        end
+      end)
+
+    if schema_name == :start do
+      check_durable!(options)
+      Map.update!(validated, :dir, &(&1 && Path.expand(&1)))
+    else
+      validated
+    end
+  end
+
+  # Who asks for a sync policy and forgets the directory would find out when
+  # it is too late. `dir: nil` says that memory only is meant.
+  defp check_durable!(options) do
+    for name <- [:sync, :checkpoint, :segment_bytes],
+        Keyword.has_key?(options, name) and not Keyword.has_key?(options, :dir) do
+      raise ArgumentError,
+            "option #{inspect(name)} is for a store on the disk; give its :dir, too " <>
+              "(or dir: nil for one in memory only)"
+    end
   end
 
   @doc false
@@ -164,8 +237,10 @@ defmodule Rhizome.Options do
 
   defp default_doc(_type, default) when default in [:unset, nil], do: ""
 
+  defp default_doc(:checkpoint, []), do: ""
+
   defp default_doc(type, default)
-       when type in [:bytes, :bytes_or_infinity] and is_integer(default),
+       when type in [:bytes, :bytes_or_infinity, :segment_bytes] and is_integer(default),
        do: " Defaults to #{bytes(default)}."
 
   defp default_doc(_type, default), do: " Defaults to `#{inspect(default)}`."
@@ -208,6 +283,18 @@ defmodule Rhizome.Options do
   defp valid?(:timeout, :infinity), do: true
   defp valid?(:timeout, value), do: is_integer(value) and value in 0..@timeout_max
   defp valid?(:path, value), do: is_binary(value)
+  defp valid?(:directory, nil), do: true
+  defp valid?(:directory, ""), do: false
+  defp valid?(:directory, value), do: is_binary(value) and not String.contains?(value, <<0>>)
+  defp valid?(:segment_bytes, value), do: is_integer(value) and value in @segment_bytes
+  defp valid?(:sync, {:interval, ms}), do: is_integer(ms) and ms in @interval_ms
+  defp valid?(:sync, value), do: value in [:always, :none]
+
+  defp valid?(:checkpoint, value) do
+    Keyword.keyword?(value) and Keyword.keys(value) == Enum.uniq(Keyword.keys(value)) and
+      Enum.all?(value, &checkpoint?/1)
+  end
+
   defp valid?({:in, values}, value), do: value in values
   defp valid?(:reference, {_table, on_delete}), do: on_delete in [:restrict, :evict]
   defp valid?(:reference, _value), do: false
@@ -215,6 +302,19 @@ defmodule Rhizome.Options do
   defp valid?(:name, {:global, _term}), do: true
   defp valid?(:name, {:via, module, _term}), do: is_atom(module)
   defp valid?(:name, _name), do: false
+
+  defp checkpoint?({:ratio, ratio}), do: ratio == :never or (is_number(ratio) and ratio > 0)
+  defp checkpoint?({:min_bytes, n}), do: is_integer(n) and n in 0..@memory_bytes_max
+  defp checkpoint?({:at_stop, at_stop}), do: is_boolean(at_stop)
+  defp checkpoint?(_other), do: false
+
+  defp accepts(:directory), do: "the path of a directory, or nil"
+  defp accepts(:segment_bytes), do: "a number of bytes from 64 KiB to 512 MiB"
+  defp accepts(:sync), do: ":always, {:interval, ms} with 1 to 3600000 ms, or :none"
+
+  defp accepts(:checkpoint) do
+    "a keyword list of ratio: (a number above 0 or :never), min_bytes: and at_stop: (a boolean)"
+  end
 
   defp accepts(:boolean), do: "a boolean"
   defp accepts(:positive), do: "a positive integer"

@@ -28,6 +28,11 @@ defmodule Rhizome.PortOwner do
   # set to the earliest deadline. A request whose time is up before it was
   # written is never written; of one that was, the late answer is dropped.
   #
+  # Disk. Of a store on the disk the daemon says which mutations it has
+  # acknowledged, and Rhizome.Directories remembers that beyond the owner. A log
+  # that the daemon refuses leaves an owner without a port, which answers every
+  # request with the reason: a restart would not help.
+  #
   # Ends. An exit status, a closed port and a failed write are one event: each
   # waiting caller gets `:daemon_down` and the owner stops with
   # `{:daemon_exit, reason}`, so that its supervisor starts a new one. An
@@ -36,7 +41,19 @@ defmodule Rhizome.PortOwner do
 
   use GenServer
 
-  alias Rhizome.{Error, Executable, OsProcess, Pending, Protocol, Reaper, Telemetry}
+  require Logger
+
+  alias Rhizome.{
+    Directories,
+    Error,
+    Executable,
+    OsProcess,
+    Pending,
+    Protocol,
+    Reaper,
+    Startup,
+    Telemetry
+  }
 
   # A pipe holds 64 KiB in 16 pages. A write that does not fit the rest of a
   # page takes a new one, so half is what it holds whatever the sizes are.
@@ -55,9 +72,6 @@ defmodule Rhizome.PortOwner do
   # How long a daemon that never said hello may take to exit.
   @failed_start_grace 500
 
-  @allowed_environment ~w(PATH HOME LANG TZ TMPDIR LD_LIBRARY_PATH
-                          ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS)
-
   defstruct [
     :port,
     :os_process,
@@ -70,6 +84,11 @@ defmodule Rhizome.PortOwner do
     :frame_bytes_max,
     :grace,
     :timeout,
+    :dir,
+    # of a store on the disk: where Rhizome.Directories keeps what is acknowledged
+    :entry,
+    # why there is no port: the error that answers every request
+    :refused,
     # how many requests Rhizome.Pending has, and their bytes
     in_flight: 0,
     in_flight_bytes: 0,
@@ -97,32 +116,42 @@ defmodule Rhizome.PortOwner do
     GenServer.call(server, {:request, encoded_op, timeout}, :infinity)
   end
 
+  # How the daemon recovered, as it said in its hello.
+  @spec recovered(GenServer.server()) :: {:ok, map() | :none} | {:error, Error.t()}
+  def recovered(server), do: GenServer.call(server, :recovered, :infinity)
+
   ## Start
 
-  # Returns when the daemon has said hello: it does so within milliseconds,
-  # and whoever comes after this child in the supervisor finds a store that
-  # answers.
+  # Returns when the daemon has said hello: it does so within milliseconds if
+  # it has nothing to recover, and whoever comes after this child in the
+  # supervisor finds a store that answers.
   @impl true
   def init(options) do
     Process.flag(:trap_exit, true)
-    started = System.monotonic_time()
+    parent = parent()
 
     with :ok <- check_application(),
          {:ok, executable} <- Executable.find(options[:executable]),
-         {:ok, port} <- open_port(executable, options) do
-      state = %__MODULE__{
-        port: port,
-        store: Map.get(options, :name, self()),
-        started: started,
-        max_in_flight: options.max_in_flight,
-        max_in_flight_bytes: options.max_in_flight_bytes,
-        grace: options.shutdown_timeout,
-        timeout: options.timeout
-      }
+         :ok <- back_off(options.dir, parent),
+         started = System.monotonic_time(),
+         {:ok, port} <- Startup.open_port(executable, options) do
+      state =
+        start_reaper(%__MODULE__{
+          port: port,
+          store: Map.get(options, :name, self()),
+          started: started,
+          dir: options.dir,
+          max_in_flight: options.max_in_flight,
+          max_in_flight_bytes: options.max_in_flight_bytes,
+          grace: options.shutdown_timeout,
+          timeout: options.timeout
+        })
 
-      state |> start_reaper() |> await_hello(Map.put(options, :executable, executable))
+      options = Map.put(options, :executable, executable)
+      port |> Startup.await_hello(options, parent, state.store) |> started(state)
     else
       {:error, error} -> {:stop, error}
+      {:exit, reason} -> {:stop, reason}
     end
   end
 
@@ -135,43 +164,21 @@ defmodule Rhizome.PortOwner do
     end
   end
 
-  defp open_port(executable, options) do
-    port =
-      Port.open({:spawn_executable, executable}, [
-        :binary,
-        :exit_status,
-        :use_stdio,
-        :hide,
-        packet: 4,
-        args: arguments(options),
-        env: environment()
-      ])
+  defp back_off(nil, _parent), do: :ok
 
-    {:ok, port}
-  rescue
-    error in [ErlangError, ArgumentError] ->
-      reason = Map.get(error, :original, error)
-      message = "cannot run #{executable}: #{inspect(reason)}"
-      {:error, Error.new(:start_failed, message, %{executable: executable})}
-  end
+  defp back_off(dir, parent) do
+    case Directories.back_off(dir) do
+      0 ->
+        :ok
 
-  defp arguments(options) do
-    limits = [
-      {"--memory-limit", options.memory_limit},
-      {"--frame-bytes-max", options[:frame_bytes_max]}
-    ]
+      wait ->
+        Logger.warning("Rhizome starts in #{dir} again in #{wait} ms")
 
-    ["port"] ++
-      for({name, n} when is_integer(n) <- limits, argument <- [name, "#{n}"], do: argument)
-  end
-
-  # The daemon gets no more of the environment than it can have a use for.
-  defp environment do
-    for {name, _value} <- System.get_env(),
-        name not in @allowed_environment,
-        String.valid?(name),
-        not String.starts_with?(name, "LC_") do
-      {String.to_charlist(name), false}
+        receive do
+          {:EXIT, ^parent, reason} -> {:exit, reason}
+        after
+          wait -> :ok
+        end
     end
   end
 
@@ -188,64 +195,65 @@ defmodule Rhizome.PortOwner do
     end
   end
 
-  defp await_hello(%{port: port} = state, options) do
-    parent = parent()
+  defp started({:ok, hello, events}, state) do
+    Telemetry.execute(
+      [:rhizome, :daemon, :up],
+      %{system_time: System.system_time(), duration: System.monotonic_time() - state.started},
+      %{store: state.store, os_pid: os_pid(state), version: hello[:version]}
+    )
 
-    receive do
-      {^port, {:data, frame}} ->
-        accept_hello(state, frame)
+    state = %{
+      state
+      | hello: hello,
+        entry: remember(state.dir, hello),
+        frame_bytes_max: hello[:frame_bytes_max] || @frame_bytes_max
+    }
 
-      {^port, {:exit_status, status}} ->
-        reason = exit_reason(status)
-        message = "the daemon exited with #{inspect(reason)} before it said hello"
-        {:stop, Error.new(:start_failed, message, %{reason: reason})}
-
-      {:EXIT, ^parent, reason} ->
-        give_up(state)
-        {:stop, reason}
-    after
-      options.start_timeout ->
-        message =
-          "the daemon said no hello within #{options.start_timeout} ms; " <>
-            "is #{options.executable} a Rhizome daemon?"
-
-        give_up(state)
-        {:stop, Error.new(:start_failed, message, %{reason: :timeout})}
-    end
+    answer(events, 0, 0, state)
+    {:ok, state}
   end
 
-  defp accept_hello(state, frame) do
-    protocol = Protocol.version()
+  # A refused log stays refused however often one asks. Starting again would
+  # only use up the patience of the supervisor and end the siblings.
+  defp started({:refused, error}, state) do
+    give_up(state)
 
-    case Protocol.decode_frame(frame) do
-      {:ok, [{:hello, %{protocol: ^protocol} = hello} | _events]} ->
-        Telemetry.execute(
-          [:rhizome, :daemon, :up],
-          %{
-            system_time: System.system_time(),
-            duration: System.monotonic_time() - state.started
-          },
-          %{store: state.store, os_pid: os_pid(state), version: hello[:version]}
-        )
+    Telemetry.execute(
+      [:rhizome, :daemon, :refused],
+      %{system_time: System.system_time()},
+      %{store: state.store, dir: state.dir, error: error}
+    )
 
-        {:ok,
-         %{state | hello: hello, frame_bytes_max: hello[:frame_bytes_max] || @frame_bytes_max}}
+    Logger.error(
+      "Rhizome #{inspect(state.store)} is not available: #{Exception.message(error)} " <>
+        "(#{inspect(Map.drop(error.details, [:dir, :outcome]))}). Nothing was changed. Every " <>
+        "request is answered with this error until the store is started again"
+    )
 
-      {:ok, [{:hello, %{protocol: other}} | _events]} ->
-        give_up(state)
-
-        message =
-          "the daemon speaks protocol #{inspect(other)} and this library #{protocol}; " <>
-            "install the same version of both"
-
-        {:stop, Error.new(:start_failed, message, %{reason: :protocol})}
-
-      _no_hello ->
-        give_up(state)
-        message = "what the daemon said first is no hello"
-        {:stop, Error.new(:start_failed, message, %{reason: :no_hello})}
-    end
+    {:ok, %{state | port: nil, reaper: nil, os_process: nil, refused: error}}
   end
+
+  defp started({:error, error}, state) do
+    give_up(state)
+
+    if state.dir && error.details[:reason] not in [:locked, :usage, :protocol, :no_hello] do
+      Directories.failed(state.dir)
+    end
+
+    {:stop, error}
+  end
+
+  defp started({:exit, reason}, state) do
+    give_up(state)
+    {:stop, reason}
+  end
+
+  defp remember(dir, %{store_id: store_id, seq: seq})
+       when is_binary(dir) and is_binary(store_id) do
+    Directories.up(dir, store_id, seq)
+  end
+
+  defp remember(_dir, _in_memory), do: nil
 
   defp parent do
     case Process.get(:"$ancestors") do
@@ -263,11 +271,22 @@ defmodule Rhizome.PortOwner do
   ## Requests
 
   @impl true
+  def handle_call({:request, _encoded_op, _timeout}, _from, %{port: nil} = state) do
+    {:reply, {:error, state.refused}, state}
+  end
+
   def handle_call({:request, encoded_op, timeout}, from, state) do
     now = System.monotonic_time(:millisecond)
     state = state |> admit(encoded_op, timeout, from, now) |> drain(now, @frame_requests)
     {:noreply, write(state)}
   end
+
+  # What the daemon said once and is not asked again.
+  def handle_call(:recovered, _from, %{refused: nil} = state) do
+    {:reply, {:ok, Map.get(state.hello, :recovered, :none)}, state}
+  end
+
+  def handle_call(:recovered, _from, state), do: {:reply, {:error, state.refused}, state}
 
   # A store lives on whatever strangers say to it.
   def handle_call(_unknown, _from, state) do
@@ -444,7 +463,7 @@ defmodule Rhizome.PortOwner do
   def handle_info({port, {:data, frame}}, %{port: port} = state) do
     case Protocol.decode_frame(frame) do
       {:ok, replies} ->
-        {count, bytes} = answer(replies, 0, 0)
+        {count, bytes} = answer(replies, 0, 0, state)
         state = leave(state, count, bytes)
         {:noreply, write(%{state | written_bytes: state.written_bytes - bytes})}
 
@@ -457,7 +476,7 @@ defmodule Rhizome.PortOwner do
   def handle_info(:sweep, state), do: {:noreply, sweep(state)}
 
   def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
-    down(state, exit_reason(status))
+    down(state, Protocol.exit_reason(status))
   end
 
   def handle_info({:EXIT, port, _reason}, %{port: port} = state) do
@@ -469,20 +488,73 @@ defmodule Rhizome.PortOwner do
   def handle_info({:EXIT, _linked, reason}, state), do: {:stop, reason, state}
   def handle_info(_message, state), do: {:noreply, state}
 
-  # Events other than hello are for clients that know them.
-  defp answer([{id, answer} | rest], count, bytes) when is_integer(id) do
+  defp answer([{id, answer} | rest], count, bytes, state) when is_integer(id) do
     case Pending.take(id) do
       {from, size, _deadline} ->
         if from, do: GenServer.reply(from, answer)
-        answer(rest, count + 1, bytes + size)
+        answer(rest, count + 1, bytes + size, state)
 
       nil ->
-        answer(rest, count, bytes)
+        answer(rest, count, bytes, state)
     end
   end
 
-  defp answer([_event | rest], count, bytes), do: answer(rest, count, bytes)
-  defp answer([], count, bytes), do: {count, bytes}
+  defp answer([{name, term} | rest], count, bytes, state) do
+    event(name, term, state)
+    answer(rest, count, bytes, state)
+  end
+
+  defp answer([_unknown | rest], count, bytes, state), do: answer(rest, count, bytes, state)
+  defp answer([], count, bytes, _state), do: {count, bytes}
+
+  ## Events
+
+  defp event(:seq, seq, %{entry: entry}) when entry != nil do
+    Directories.acknowledged(entry, seq)
+  end
+
+  defp event(:checkpointed, %{seq: seq, bytes: bytes, ms: ms}, state) do
+    Telemetry.execute(
+      [:rhizome, :checkpoint, :stop],
+      %{duration: System.convert_time_unit(ms, :millisecond, :native), bytes: bytes},
+      %{store: state.store, dir: state.dir, seq: seq}
+    )
+  end
+
+  defp event(:checkpoint_failed, {code, message, details}, state) do
+    error = Error.new(code, message, details)
+
+    Telemetry.execute(
+      [:rhizome, :checkpoint, :failed],
+      %{system_time: System.system_time()},
+      %{store: state.store, dir: state.dir, error: error}
+    )
+
+    Logger.warning(
+      "Rhizome #{inspect(state.store)} in #{state.dir} could not write a checkpoint and goes on " <>
+        "without: #{Exception.message(error)}"
+    )
+  end
+
+  defp event(:log, status, state) when status in [:full, :ok] do
+    Telemetry.execute(
+      [:rhizome, :log, status],
+      %{system_time: System.system_time()},
+      %{store: state.store, dir: state.dir}
+    )
+
+    if status == :full do
+      Logger.error(
+        "Rhizome #{inspect(state.store)}: there is no room for the log in #{state.dir}. " <>
+          "Mutations fail with :log_full until there is; reads go on"
+      )
+    else
+      Logger.info("Rhizome #{inspect(state.store)}: there is room in #{state.dir} again")
+    end
+  end
+
+  # Others are for clients that know them.
+  defp event(_name, _term, _state), do: :ok
 
   ## Ends
 
@@ -492,6 +564,12 @@ defmodule Rhizome.PortOwner do
       %{system_time: System.system_time(), in_flight: state.in_flight},
       %{store: state.store, os_pid: os_pid(state), reason: reason}
     )
+
+    if state.dir do
+      if reason in [:io, :no_memory],
+        do: Directories.failed(state.dir),
+        else: Directories.unfailed(state.dir)
+    end
 
     message = "the daemon died (#{inspect(reason)}) before it answered"
     {:stop, {:daemon_exit, reason}, fail_pending(state, :daemon_down, message)}
@@ -508,23 +586,13 @@ defmodule Rhizome.PortOwner do
     %{state | in_flight: 0, in_flight_bytes: 0, written_bytes: 0, front: [], back: []}
   end
 
-  # Section 5 of PROTOCOL.md.
-  defp exit_reason(0), do: :normal
-  defp exit_reason(64), do: :usage
-  defp exit_reason(65), do: :protocol
-  defp exit_reason(70), do: :internal
-  defp exit_reason(71), do: :no_memory
-  defp exit_reason(74), do: :io
-  defp exit_reason(:unknown), do: :port_closed
-  defp exit_reason(status) when status > 128, do: {:signal, status - 128}
-  defp exit_reason(status), do: {:status, status}
-
   @impl true
   def terminate({:daemon_exit, _reason}, state), do: reap(state, 0)
+  def terminate(_reason, %{port: nil}), do: :ok
 
   def terminate(reason, state) do
     deadline = System.monotonic_time(:millisecond) + state.grace
-    state = finish_in_flight(state, deadline)
+    {end_of_daemon, state} = finish_in_flight(state, deadline)
     state = fail_pending(state, :stopped, "the store was stopped before the daemon answered")
 
     Telemetry.execute(
@@ -534,7 +602,9 @@ defmodule Rhizome.PortOwner do
     )
 
     close(state.port)
-    reap(state, time_left(deadline))
+
+    if reap(state, time_left(deadline)) == :exited and end_of_daemon == :orderly and state.entry,
+      do: Directories.forget(state.entry)
   end
 
   # Answers what was accepted, accepts no more, until the deadline or until
@@ -544,11 +614,12 @@ defmodule Rhizome.PortOwner do
       {^port, {:data, _frame}} = message ->
         case handle_info(message, state) do
           {:noreply, state} -> finish_in_flight(state, deadline)
-          {:stop, _reason, state} -> state
+          {:stop, _reason, state} -> {:died, state}
         end
 
       {^port, {:exit_status, status}} ->
-        fail_pending(state, :daemon_down, "the daemon died (#{inspect(exit_reason(status))})")
+        message = "the daemon died (#{inspect(Protocol.exit_reason(status))}) before it answered"
+        {:died, fail_pending(state, :daemon_down, message)}
 
       {:"$gen_call", from, {:request, _encoded_op, _timeout}} ->
         GenServer.reply(from, {:error, Error.new(:stopped, nil, not_sent())})
@@ -557,7 +628,7 @@ defmodule Rhizome.PortOwner do
       :sweep ->
         finish_in_flight(sweep(state), deadline)
     after
-      if(somebody_waits?(), do: time_left(deadline), else: 0) -> state
+      if(somebody_waits?(), do: time_left(deadline), else: 0) -> {:orderly, state}
     end
   end
 
@@ -573,7 +644,7 @@ defmodule Rhizome.PortOwner do
     ArgumentError -> true
   end
 
-  defp reap(%{reaper: nil}, _grace), do: :ok
+  defp reap(%{reaper: nil}, _grace), do: :exited
   defp reap(%{reaper: reaper}, grace), do: Reaper.reap(reaper, grace)
 
   defp os_pid(%{os_process: nil}), do: nil
@@ -601,7 +672,9 @@ defmodule Rhizome.PortOwner do
       os_pid: os_pid(state),
       in_flight: state.in_flight,
       in_flight_bytes: state.in_flight_bytes,
-      hello: state.hello
+      hello: state.hello,
+      dir: state.dir,
+      refused: state.refused
     }
   end
 

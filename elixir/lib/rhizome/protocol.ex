@@ -68,7 +68,7 @@ defmodule Rhizome.Protocol do
   # The frames come from the daemon that we started, and an event that a newer
   # one sends may hold atoms that this VM has not: no `[:safe]`. A compressed
   # term could be of any size once unpacked and is never sent.
-  @spec decode_frame(binary()) :: {:ok, [{id() | atom(), term()}]} | :error
+  @spec decode_frame(binary()) :: {:ok, [term()]} | :error
   def decode_frame(<<@etf, @compressed, _rest::binary>>), do: :error
 
   def decode_frame(<<@etf, _rest::binary>> = frame) do
@@ -81,6 +81,20 @@ defmodule Rhizome.Protocol do
   end
 
   def decode_frame(_frame), do: :error
+
+  # Section 5 of PROTOCOL.md.
+  @spec exit_reason(non_neg_integer() | :unknown) :: term()
+  def exit_reason(0), do: :normal
+  def exit_reason(64), do: :usage
+  def exit_reason(65), do: :protocol
+  def exit_reason(70), do: :internal
+  def exit_reason(71), do: :no_memory
+  def exit_reason(74), do: :io
+  def exit_reason(75), do: :locked
+  def exit_reason(78), do: :log_refused
+  def exit_reason(:unknown), do: :port_closed
+  def exit_reason(status) when status > 128, do: {:signal, status - 128}
+  def exit_reason(status), do: {:status, status}
 
   # Keys and values were written by this VM or by one that shares the store,
   # so their atoms may be new here: no `[:safe]`.

@@ -35,12 +35,12 @@ defmodule Rhizome.Reaper do
   def start_link(args), do: GenServer.start_link(__MODULE__, args)
 
   # The owner has closed its port: returns when the daemon is gone, which
-  # takes `grace` milliseconds and a kill at most.
-  @spec reap(pid(), non_neg_integer()) :: :ok
+  # takes `grace` milliseconds and a kill at most, and tells which it was.
+  @spec reap(pid(), non_neg_integer()) :: :exited | :killed
   def reap(reaper, grace) do
     GenServer.call(reaper, {:reap, grace}, grace + 2 * @kill_timeout)
   catch
-    :exit, _reason -> :ok
+    :exit, _reason -> :killed
   end
 
   # The VM is about to halt, which stops nothing in order and waits for the
@@ -80,8 +80,7 @@ defmodule Rhizome.Reaper do
 
   @impl true
   def handle_call({:reap, grace}, _from, state) do
-    finish(state.os_process, grace)
-    {:stop, :normal, :ok, state}
+    {:stop, :normal, finish(state.os_process, grace), state}
   end
 
   @impl true
@@ -135,9 +134,14 @@ defmodule Rhizome.Reaper do
   defp deadline(grace), do: System.monotonic_time(:millisecond) + grace
 
   defp finish(os_process, grace) do
-    with :timeout <- OsProcess.await_exit(os_process, grace) do
-      OsProcess.kill(os_process)
-      OsProcess.await_exit(os_process, @kill_timeout)
+    case OsProcess.await_exit(os_process, grace) do
+      :ok ->
+        :exited
+
+      :timeout ->
+        OsProcess.kill(os_process)
+        OsProcess.await_exit(os_process, @kill_timeout)
+        :killed
     end
   end
 end

@@ -12,13 +12,20 @@ defmodule Rhizome.Telemetry do
   | `[:rhizome, :request, :exception]` | `duration`, `monotonic_time` | the same and `kind`, `reason`, `stacktrace` |
   | `[:rhizome, :daemon, :up]` | `system_time`, `duration` (of the start) | `store`, `os_pid`, `version` |
   | `[:rhizome, :daemon, :down]` | `system_time`, `in_flight` (requests left unanswered) | `store`, `os_pid`, `reason` |
+  | `[:rhizome, :daemon, :refused]` | `system_time` | `store`, `dir`, `error`: why the log was refused |
+  | `[:rhizome, :recovery, :progress]` | `bytes`, `total_bytes` | `store`, `dir` |
+  | `[:rhizome, :recovery, :stop]` | `duration`, `records` and `bytes` that were read, `torn_bytes` | `store`, `dir`, `seq`, `checkpoint` (its seq), `fresh`, `clean`, `torn`: `nil` or a map of `file`, `offset`, `bytes`, `seq`, `saved` |
+  | `[:rhizome, :checkpoint, :stop]` | `duration`, `bytes` | `store`, `dir`, `seq` |
+  | `[:rhizome, :checkpoint, :failed]` | `system_time` | `store`, `dir`, `error` |
+  | `[:rhizome, :log, :full]`, `[:rhizome, :log, :ok]` | `system_time` | `store`, `dir` |
 
   `command` is the word that travels to the daemon, such as `:insert` or `:scan`,
   and `table` a table's name or `nil`. A listing that takes several pages is
-  several requests.
+  several requests. The events of recovery, checkpoints and the log are those of
+  stores with a `:dir`.
 
       iex> Rhizome.Telemetry.events() |> length()
-      5
+      12
 
   """
 
@@ -29,7 +36,14 @@ defmodule Rhizome.Telemetry do
     [:rhizome, :request, :stop],
     [:rhizome, :request, :exception],
     [:rhizome, :daemon, :up],
-    [:rhizome, :daemon, :down]
+    [:rhizome, :daemon, :down],
+    [:rhizome, :daemon, :refused],
+    [:rhizome, :recovery, :progress],
+    [:rhizome, :recovery, :stop],
+    [:rhizome, :checkpoint, :stop],
+    [:rhizome, :checkpoint, :failed],
+    [:rhizome, :log, :full],
+    [:rhizome, :log, :ok]
   ]
 
   @doc "The names of all events, for `:telemetry.attach_many/4`."
@@ -51,7 +65,8 @@ defmodule Rhizome.Telemetry do
   # Wraps one request; `fun` returns the answer and its size in bytes.
   @doc false
   def request(store, op, request_bytes, fun) do
-    metadata = %{store: store, command: elem(op, 0), table: table(op)}
+    named = named(op)
+    metadata = %{store: store, command: elem(named, 0), table: table(named)}
     started = System.monotonic_time()
 
     :telemetry.execute(
@@ -91,6 +106,9 @@ defmodule Rhizome.Telemetry do
         :erlang.raise(kind, reason, __STACKTRACE__)
     end
   end
+
+  defp named({:with, _options, op}), do: op
+  defp named(op), do: op
 
   defp table(op) when elem(op, 0) == :batch or tuple_size(op) == 1, do: nil
   defp table(op), do: elem(op, 1)

@@ -27,7 +27,19 @@ defmodule Rhizome.OptionsTest do
           {:start_timeout, :infinity, "milliseconds"},
           {:shutdown_timeout, nil, "milliseconds"},
           {:max_in_flight, 0, "a positive integer"},
-          {:max_in_flight_bytes, 1.5, "bytes"}
+          {:max_in_flight_bytes, 1.5, "bytes"},
+          {:dir, "", "path of a directory"},
+          {:dir, "a\0b", "path of a directory"},
+          {:dir, :data, "path of a directory"},
+          {:sync, :never, ":always, {:interval, ms}"},
+          {:sync, {:interval, 0}, "1 to 3600000 ms"},
+          {:sync, 1_000, ":none"},
+          {:checkpoint, :never, "ratio:"},
+          {:checkpoint, [ratio: 0], "above 0 or :never"},
+          {:checkpoint, [ratio: 1, ratio: 2], "keyword list"},
+          {:checkpoint, [at_stop: 1], "at_stop:"},
+          {:checkpoint, [when: :never], "min_bytes:"},
+          {:segment_bytes, 65_535, "64 KiB to 512 MiB"}
         ] do
       error = assert_raise ArgumentError, fn -> Rhizome.start_link([{option, wrong}]) end
       assert error.message =~ "option #{inspect(option)} must be"
@@ -50,6 +62,16 @@ defmodule Rhizome.OptionsTest do
     end
   end
 
+  test "a directory is expanded, and what is for one does without none" do
+    assert Options.validate!([dir: "data/../store"], :start).dir == Path.expand("store")
+    assert Options.validate!([], :start).dir == nil
+    assert Options.validate!([dir: nil, sync: :always], :start).dir == nil
+
+    for option <- [sync: :always, checkpoint: [ratio: :never], segment_bytes: 65_536] do
+      assert_raise ArgumentError, ~r/give its :dir, too/, fn -> Rhizome.child_spec([option]) end
+    end
+  end
+
   test "an unknown option is named, with those that there are" do
     error = assert_raise ArgumentError, fn -> Rhizome.child_spec(nam: A) end
     assert error.message =~ "unknown option :nam"
@@ -67,7 +89,7 @@ defmodule Rhizome.OptionsTest do
   test "the documentation lists every option" do
     docs = Options.docs(:start)
 
-    for option <- ~w(name executable memory_limit max_in_flight)a,
+    for option <- ~w(name executable memory_limit max_in_flight dir sync checkpoint)a,
         do: assert(docs =~ inspect(option))
 
     assert docs =~ "64 MiB"

@@ -79,6 +79,80 @@ defmodule Rhizome.TelemetryTest do
                      %{command: :update_row, result: :no_table}}
   end
 
+  test "the command of a mutation with a key is what it does" do
+    set = table(start_store(), :set)
+    Rhizome.insert!(set, 1, idempotency_key: 1)
+    name = set.name
+    assert_received {:event, [:rhizome, :request, :stop], _, %{command: :insert, table: ^name}}
+    refute_received {:event, _event, _measurements, %{command: :with}}
+  end
+
+  @tag :capture_log
+  @tag :tmp_dir
+  test "a store on the disk recovers, cuts, writes a checkpoint, and is refused", context do
+    dir = Path.join(context.tmp_dir, "store")
+    options = [dir: dir, name: __MODULE__.Durable]
+    {:ok, store} = Rhizome.start_link(options)
+
+    assert_received {:event, [:rhizome, :recovery, :stop], %{records: 0},
+                     %{fresh: true, torn: nil}}
+
+    set = Rhizome.create_table!(store, :s, :set)
+    Rhizome.insert!(set, 1)
+    Rhizome.checkpoint!(store)
+    assert_receive {:event, [:rhizome, :checkpoint, :stop], %{bytes: bytes}, %{seq: 2, dir: ^dir}}
+    assert bytes > 0
+    Rhizome.insert!(set, 2)
+    die(store)
+
+    [segment] = Path.wildcard(Path.join(dir, "log-*.tlg"))
+    [record] = Enum.to_list(Rhizome.Log.stream!(segment))
+    garbage(segment, record.offset + record.bytes)
+    {:ok, store} = Rhizome.start_link(options)
+    assert_received {:event, [:rhizome, :recovery, :stop], stop, %{torn: torn} = meta}
+    assert %{records: 1, torn_bytes: 7} = stop
+    assert stop.duration >= 0 and stop.bytes > 0
+    assert %{seq: 3, checkpoint: 2, clean: false, store: __MODULE__.Durable, dir: ^dir} = meta
+    assert %{bytes: 7, seq: 3, saved: "torn/" <> _name} = torn
+    die(store)
+
+    garbage(segment, record.offset)
+    {:ok, store} = Rhizome.start_link(options)
+    assert_received {:event, [:rhizome, :daemon, :refused], %{system_time: _}, refused}
+    assert %{store: __MODULE__.Durable, dir: ^dir, error: %{code: :log_refused}} = refused
+    Rhizome.stop(store)
+  end
+
+  @tag :tmp_dir
+  test "a long recovery tells how far it is", %{tmp_dir: tmp_dir} do
+    frames = [
+      [{:recovering, %{done: 1, total: 3}}, {:recovering, %{done: 2, total: 3}}],
+      [{:hello, hello(%{recovered: :none})}]
+    ]
+
+    executable = saying(tmp_dir, Enum.map(frames, &frame/1))
+    {:ok, store} = Rhizome.start_link(executable: executable, dir: Path.join(tmp_dir, "store"))
+
+    for n <- 1..2 do
+      assert_received {:event, [:rhizome, :recovery, :progress], %{bytes: ^n, total_bytes: 3},
+                       %{store: ^store}}
+    end
+
+    Rhizome.stop(store)
+  end
+
+  defp die(store) do
+    Process.flag(:trap_exit, true)
+    signal(daemon(store), "KILL")
+    assert_receive {:EXIT, ^store, {:daemon_exit, _reason}}
+  end
+
+  defp garbage(path, at) do
+    {:ok, file} = :file.open(path, [:read, :write, :raw, :binary])
+    :ok = :file.pwrite(file, at, "garbage")
+    :ok = :file.close(file)
+  end
+
   test "a request that raises" do
     assert_raise RuntimeError, fn ->
       Rhizome.Telemetry.request(S, {:ping}, 1, fn -> raise "oops" end)

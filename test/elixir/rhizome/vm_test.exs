@@ -1,6 +1,6 @@
 defmodule Rhizome.VmTest do
-  # A VM that ends, in every way in which one can, leaves no daemon behind and
-  # is not kept from ending by one.
+  # A VM that ends, in every way in which one can, leaves no daemon behind, is
+  # not kept from ending by one, and loses nothing that was acknowledged.
   use Rhizome.Case, async: true
 
   alias Rhizome.OsProcess
@@ -102,6 +102,88 @@ defmodule Rhizome.VmTest do
     signal(os_pid, "TERM")
     assert await_exit(vm, 10_000) == 0
     assert_gone(daemon)
+  end
+
+  describe "a store on the disk that is written to all the time" do
+    @describetag :tmp_dir
+
+    for {how, sync, finish} <- [
+          {"kill -9 of the VM", ":always", {:kill, :vm}},
+          {"kill -9 of the VM, in intervals", "{:interval, 10}", {:kill, :vm}},
+          {"kill -9 of the VM, without a sync", ":none", {:kill, :vm}},
+          {"kill -9 of the VM and the daemon", ":none", {:kill, :both}},
+          {"System.halt", ":none", {:say, "System.halt(0)"}},
+          {"System.stop", ":none", {:say, "System.stop(0)"}},
+          {"the end of the process that holds it", ":none",
+           {:say, "Process.exit(Process.whereis(S), :kill)"}}
+        ] do
+      test "#{how}: what was acknowledged is there", %{tmp_dir: tmp_dir} do
+        dir = Path.join(tmp_dir, "store")
+        {action, what} = unquote(finish)
+        last = if action == :say, do: what, else: ":ok"
+
+        code = """
+        {:ok, _} = Supervisor.start_link([{Rhizome, name: S, dir: #{inspect(dir)}, sync: #{unquote(sync)}}], strategy: :one_for_one)
+        counts = Rhizome.create_table!(S, :counts, :to_one)
+        IO.puts("daemon \#{Rhizome.info(S).os_pid}")
+
+        for caller <- 1..4 do
+          spawn(fn ->
+            for n <- Stream.iterate(1, &(&1 + 1)) do
+              with {:ok, _change} <- Rhizome.put(counts, caller, n), do: IO.puts("done \#{caller} \#{n}")
+              if {caller, n} == {1, 200}, do: #{last}
+            end
+          end)
+        end
+
+        Process.sleep(#{if action == :say and what =~ "exit", do: 1_000, else: ":infinity"})
+        """
+
+        {vm, os_pid, daemon} = start(code)
+
+        kill = fn ->
+          if what == :both, do: signal(daemon, "KILL")
+          signal(os_pid, "KILL")
+        end
+
+        done = done(vm, %{}, if(action == :kill, do: {300, kill}))
+        assert map_size(done) == 4
+
+        # The lock is free when the daemon has seen the end of its stdin.
+        {:ok, store} = Rhizome.start_link(dir: dir, start_timeout: 20_000)
+        found = store |> Rhizome.handle(:counts, :to_one) |> Map.new()
+        for {caller, n} <- done, do: assert(found[caller] >= n)
+        Rhizome.stop(store)
+      end
+    end
+
+    # What the VM said it had been answered, until nothing more comes. After
+    # so many answers something is done to it.
+    defp done(vm, done, {0, action}) do
+      action.()
+      done(vm, done, nil)
+    end
+
+    defp done(vm, done, countdown) do
+      receive do
+        {^vm, {:data, {:eol, "done " <> line}}} ->
+          [caller, n] = line |> String.split() |> Enum.map(&String.to_integer/1)
+
+          done(
+            vm,
+            Map.put(done, caller, n),
+            with({left, action} <- countdown, do: {left - 1, action})
+          )
+
+        {^vm, {:data, _other}} ->
+          done(vm, done, countdown)
+
+        {^vm, {:exit_status, _status}} ->
+          done
+      after
+        20_000 -> flunk("the VM did not end")
+      end
+    end
   end
 
   defp start(code) do

@@ -1,0 +1,299 @@
+defmodule Rhizome.StartupTest do
+  # What a store makes of the words of a daemon that has a directory. The
+  # daemons are scripts that say them; the real one is in durability_test.exs.
+  use Rhizome.Case, async: true
+
+  import ExUnit.CaptureLog
+
+  alias Rhizome.{Directories, Error}
+
+  @moduletag :tmp_dir
+  @moduletag timeout: 30_000
+  @moduletag :capture_log
+
+  @store_id <<1::128>>
+  @hex "00000000000000000000000000000001"
+
+  setup do
+    Process.flag(:trap_exit, true)
+    :ok
+  end
+
+  describe "arguments" do
+    test "are those of the options", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+
+      for {options, expected} <- [
+            {[], "--sync interval:1000 --segment-bytes 67108864 --lock-wait 1500"},
+            {[sync: :none, segment_bytes: 65_536],
+             "--sync none --segment-bytes 65536 --lock-wait 1500"},
+            {[sync: {:interval, 20}, checkpoint: [ratio: 0.5, min_bytes: 0, at_stop: true]],
+             "--sync interval:20 --checkpoint-ratio 0.5 --checkpoint-min 0 " <>
+               "--segment-bytes 67108864 --lock-wait 1500 --checkpoint-at-stop"},
+            {[sync: :always, checkpoint: [ratio: :never]],
+             "--sync always --checkpoint-ratio 0 --segment-bytes 67108864 --lock-wait 1500"},
+            {[sync: :always, checkpoint: [ratio: 1.0e-5]],
+             "--sync always --checkpoint-ratio 0.00001 --segment-bytes 67108864 --lock-wait 1500"}
+          ] do
+        ["port", "--dir", ^dir | seen] =
+          arguments([dir: dir, shutdown_timeout: 500] ++ options, tmp_dir)
+
+        assert Enum.join(seen, " ") == expected
+      end
+
+      assert arguments([], tmp_dir) == ["port"]
+    end
+
+    test "tell what was acknowledged, until the store is stopped in order", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      # Each daemon says three frames: hello, an answer with {seq, 7}, one more.
+      daemon = fn -> daemon(tmp_dir, [[{:hello, durable_hello(5)}], [{:seq, 6}], [{:seq, 7}]]) end
+      {:ok, store} = start(daemon.(), dir: dir)
+      await(fn -> Directories.expected(dir) == {@store_id, 7} end)
+      kill(store)
+
+      assert "#{@hex}:7" == argument("--expect", [dir: dir], tmp_dir)
+      # A start that fails does not forget, nor does an owner that is killed.
+      assert "#{@hex}:7" == argument("--expect", [dir: dir], tmp_dir)
+      {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(9)}]]), dir: dir)
+      Process.exit(store, :kill)
+      assert_receive {:EXIT, ^store, :killed}
+      assert "#{@hex}:9" == argument("--expect", [dir: dir], tmp_dir)
+
+      {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(9)}, {:seq, 10}]]), dir: dir)
+      assert Directories.expected(dir) == {@store_id, 10}
+      Rhizome.stop(store)
+      assert argument("--expect", [dir: dir], tmp_dir) == nil
+    end
+
+    test "a daemon that had to be killed was not stopped in order", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      path = frames_file(tmp_dir, [[{:hello, durable_hello(5)}]])
+      stuck = script(tmp_dir, "cat #{path}; exec sleep 1000")
+      {:ok, store} = start(stuck, dir: dir, shutdown_timeout: 100)
+      Rhizome.stop(store)
+      assert Directories.expected(dir) == {@store_id, 5}
+      Rhizome.Log.forget(dir)
+      assert Directories.expected(dir) == nil
+    end
+  end
+
+  describe "recovery" do
+    test "each report starts the time anew, and is told", %{tmp_dir: tmp_dir} do
+      reports = for n <- 1..6, do: [{:recovering, %{done: n * 1_000_000, total: 6_000_000}}]
+      path = frames_file(tmp_dir, reports ++ [[{:hello, durable_hello(5)}]])
+      sizes = for frames <- reports, do: IO.iodata_length(frame(frames))
+      # A report each 150 ms: together longer than the time for one.
+      body =
+        Enum.map_join(Enum.scan(sizes, 0, &+/2) |> Enum.zip(sizes), "\n", fn {upto, size} ->
+          "head -c #{upto} #{path} | tail -c #{size}; sleep 0.15"
+        end)
+
+      executable =
+        script(tmp_dir, body <> "\ntail -c +#{Enum.sum(sizes) + 1} #{path}; exec cat >/dev/null")
+
+      options = [dir: Path.join(tmp_dir, "store"), start_timeout: 600, shutdown_timeout: 0]
+      assert {:ok, store} = start(executable, options)
+      Rhizome.stop(store)
+    end
+
+    test "silence is still too long", %{tmp_dir: tmp_dir} do
+      path = frames_file(tmp_dir, [[{:recovering, %{done: 1, total: 2}}]])
+      executable = script(tmp_dir, "cat #{path}; exec cat >/dev/null")
+      options = [dir: Path.join(tmp_dir, "store"), start_timeout: 100]
+      {time, result} = timed(fn -> start(executable, options) end)
+      assert {:error, %Error{code: :start_failed, details: %{reason: :timeout}}} = result
+      assert time < 3_000
+    end
+
+    test "a torn tail is a warning, and is in info", %{tmp_dir: tmp_dir} do
+      torn = %{file: "log-0000000000000001.tlg", offset: 200, bytes: 31, seq: 5, saved: "torn/x"}
+
+      recovered = %{
+        checkpoint: 0,
+        records: 5,
+        bytes: 231,
+        ms: 1,
+        fresh: false,
+        clean: false,
+        torn: torn
+      }
+
+      hello = durable_hello(5, %{recovered: recovered})
+
+      log =
+        capture_log(fn ->
+          {:ok, store} =
+            start(daemon(tmp_dir, [[{:hello, hello}]]), dir: Path.join(tmp_dir, "store"))
+
+          assert GenServer.call(store, :recovered) == {:ok, recovered}
+          Rhizome.stop(store)
+        end)
+
+      assert log =~ "[warning]"
+      assert log =~ "31 bytes behind mutation 5 (log-0000000000000001.tlg, offset 200)"
+      assert log =~ "torn/x"
+    end
+  end
+
+  describe "a daemon that fails because of its directory" do
+    test "a locked one names the holder", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      failed = [{:failed, {:locked, "another process holds the directory", %{os_pid: 4711}}}]
+      assert {:error, error} = start(daemon(tmp_dir, [failed], "exit 75"), dir: dir)
+
+      assert %Error{code: :start_failed, details: %{reason: :locked, os_pid: 4711, dir: ^dir}} =
+               error
+
+      assert error.message =~ "#{dir} is held by process 4711"
+
+      assert {:error, error} = start(script(tmp_dir, "exit 75"), dir: dir)
+      assert %Error{code: :start_failed, details: %{reason: :locked}} = error
+    end
+
+    test "a disk that fails is a reason", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+
+      for {code, details} <- [io: %{file: "LOCK", errno: :eacces}, log_full: %{}] do
+        failed = [{:failed, {code, "it does not work", details}}]
+        assert {:error, error} = start(daemon(tmp_dir, [failed], "exit 74"), dir: dir)
+        assert %Error{code: :start_failed, details: %{reason: ^code}} = error
+        assert Map.take(error.details, Map.keys(details)) == details
+        assert error.message =~ "it does not work"
+      end
+    end
+
+    test "a refused log leaves a store that says so, once in the log", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      details = %{file: "log-0000000000000001.tlg", offset: 100, missing_from: 3, missing_to: 9}
+      failed = [{:failed, {:log_refused, "the checksum of a payload is wrong", details}}]
+      executable = daemon(tmp_dir, [failed], "exit 78")
+
+      log =
+        capture_log(fn ->
+          {:ok, store} = start(executable, dir: dir)
+
+          for _twice <- 1..2 do
+            assert {:error, %Error{code: :log_refused} = error} = Rhizome.ping(store)
+            assert Map.take(error.details, Map.keys(details)) == details
+            assert error.details.outcome == :not_sent
+            assert error.message =~ "checksum"
+          end
+
+          set = Rhizome.handle(store, :s, :set)
+          assert {:error, %Error{code: :log_refused}} = Rhizome.insert(set, 1)
+          assert_raise Error, ~r/log_refused/, fn -> Rhizome.info(store) end
+          assert_raise Error, ~r/log_refused/, fn -> Rhizome.to_list(set) end
+          assert Process.info(store, :links) == {:links, [self()]}
+          assert Rhizome.stop(store) == :ok
+        end)
+
+      assert [_before, _after] = String.split(log, "is not available")
+      assert log =~ "[error]"
+      assert log =~ "offset: 100"
+
+      # So does an exit status alone.
+      capture_log(fn ->
+        {:ok, store} = start(script(tmp_dir, "exit 78"), dir: dir)
+        assert {:error, %Error{code: :log_refused}} = Rhizome.ping(store)
+        Rhizome.stop(store)
+      end)
+    end
+  end
+
+  describe "back-off" do
+    test "only a restart waits, longer each time, and a supervisor ends it", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      failing = script(tmp_dir, "exit 74")
+      for _twice <- 1..2, do: assert({:error, _error} = start(failing, dir: dir))
+      assert Directories.back_off(dir) == 0
+
+      {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(5)}]]), dir: dir)
+      kill(store)
+      assert Directories.back_off(dir) == 0
+      assert {:error, _error} = start(failing, dir: dir)
+      assert Directories.back_off(dir) in 1_000..2_000
+
+      supervisor = spawn(fn -> start(failing, dir: dir) end)
+      await(fn -> links(supervisor) != [] end)
+      [waiting] = links(supervisor)
+      monitor = Process.monitor(waiting)
+      Process.exit(supervisor, :shutdown)
+      assert_receive {:DOWN, ^monitor, :process, ^waiting, :shutdown}, 900
+
+      Directories.failed(dir)
+      assert Directories.back_off(dir) in 3_000..4_000
+      Rhizome.Log.forget(dir)
+      assert Directories.back_off(dir) == 0
+    end
+
+    defp links(pid) do
+      {:links, links} = Process.info(pid, :links)
+      Enum.filter(links, &is_pid/1)
+    end
+  end
+
+  test "events of a store at work are told, and change nothing", %{tmp_dir: tmp_dir} do
+    events = [
+      checkpointed: %{seq: 5, bytes: 100, ms: 3},
+      checkpoint_failed: {:log_full, "there is no room", %{}},
+      log: :full,
+      log: :ok,
+      weather: :fine
+    ]
+
+    log =
+      capture_log(fn ->
+        dir = Path.join(tmp_dir, "store")
+        {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(5)}], events]), dir: dir)
+        await(fn -> match?({:messages, []}, Process.info(store, :messages)) end)
+        Rhizome.stop(store)
+      end)
+
+    assert log =~ "could not write a checkpoint and goes on without: log_full: there is no room"
+    assert log =~ "no room for the log"
+    assert log =~ "there is room in"
+  end
+
+  ## Helpers
+
+  defp start(executable, options) do
+    Rhizome.start_link([executable: executable] ++ options)
+  end
+
+  # The words of a command line, from a daemon that only writes them down.
+  defp arguments(options, tmp_dir) do
+    seen = Path.join(tmp_dir, "arguments")
+    executable = script(tmp_dir, "echo \"$@\" > #{seen}; exit 64")
+    {:error, %Error{details: %{reason: :usage}}} = start(executable, options)
+
+    seen |> File.read!() |> String.split()
+  end
+
+  defp argument(name, options, tmp_dir) do
+    case options |> arguments(tmp_dir) |> Enum.drop_while(&(&1 != name)) do
+      [^name, value | _rest] -> value
+      [] -> nil
+    end
+  end
+
+  defp durable_hello(seq, fields \\ %{}) do
+    hello(Map.merge(%{seq: seq, store_id: @store_id, durable_seq: seq, recovered: :none}, fields))
+  end
+
+  # Says the frames, then does as told, or reads to the end.
+  defp daemon(tmp_dir, frames, then \\ "exec cat >/dev/null") do
+    script(tmp_dir, "cat #{frames_file(tmp_dir, frames)}; #{then}")
+  end
+
+  defp frames_file(tmp_dir, frames) do
+    path = Path.join(tmp_dir, "frames-#{System.unique_integer([:positive])}")
+    File.write!(path, Enum.map(frames, &frame/1))
+    path
+  end
+
+  defp kill(store) do
+    signal(daemon(store), "KILL")
+    assert_receive {:EXIT, ^store, {:daemon_exit, {:signal, 9}}}
+  end
+end
