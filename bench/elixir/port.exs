@@ -11,7 +11,7 @@
 
 Code.require_file("support.exs", __DIR__)
 
-options = Bench.parse(System.argv())
+options = Bench.parse("port", System.argv())
 echo = System.fetch_env!("RHIZOME_BENCH_ECHO")
 {n, size} = {1_000_000, "1m"}
 

@@ -4,15 +4,14 @@ defmodule Bench do
   # a slow minute of the machine falls on all of them; what is reported is the
   # median over the rounds, one JSON object a line on standard output.
 
-  defstruct quick: false, rounds: nil, names: []
+  defstruct suite: nil, quick: false, rounds: nil, names: []
 
-  @suite "port"
-
-  def parse(arguments) do
+  def parse(suite, arguments) do
     {options, names} =
       OptionParser.parse!(arguments, strict: [quick: :boolean, rounds: :integer, only: :keep])
 
     %__MODULE__{
+      suite: suite,
       quick: options[:quick] || false,
       rounds: options[:rounds],
       names: Keyword.get_values(options, :only) ++ names
@@ -21,9 +20,9 @@ defmodule Bench do
 
   def wanted?(%{names: []}, _cases), do: true
 
-  def wanted?(%{names: names}, cases) do
+  def wanted?(%{names: names, suite: suite}, cases) do
     Enum.any?(cases, fn case_name ->
-      Enum.any?(names, &(&1 == @suite or String.starts_with?(case_name, &1)))
+      Enum.any?(names, &(&1 == suite or String.starts_with?(case_name, &1)))
     end)
   end
 
@@ -31,7 +30,7 @@ defmodule Bench do
   def run(options, cases, n, rounds, subjects) do
     if wanted?(options, cases) do
       for round <- 1..(options.rounds || rounds), {subject, fun} <- subjects do
-        IO.puts(:stderr, "#{@suite} #{hd(cases)}: #{subject}, round #{round}")
+        IO.puts(:stderr, "#{options.suite} #{hd(cases)}: #{subject}, round #{round}")
         for {case_name, metric, value} <- fun.(), do: {{case_name, subject, metric}, value}
       end
       |> List.flatten()
@@ -40,15 +39,15 @@ defmodule Bench do
       |> Enum.filter(fn {{case_name, _subject, _metric}, _values} ->
         wanted?(options, [case_name])
       end)
-      |> Enum.each(&print(&1, n))
+      |> Enum.each(&print(options.suite, &1, n))
     end
   end
 
-  defp print({{case_name, subject, metric}, values}, n) do
+  defp print(suite, {{case_name, subject, metric}, values}, n) do
     sorted = Enum.sort(values)
 
     fields = [
-      suite: @suite,
+      suite: suite,
       case: case_name,
       subject: subject,
       n: n,
@@ -180,6 +179,91 @@ defmodule Bench.Echo do
     {from, pending} = Map.pop!(state.pending, id)
     GenServer.reply(from, bytes)
     {:noreply, %{state | pending: pending}}
+  end
+end
+
+defmodule Bench.Redis do
+  # A Redis server of our own on loopback, and what a caller says to it: SET,
+  # one connection a caller, nothing gathered on the way.
+
+  # Debian's redis-tools has the server under the name of a tool; unlike the
+  # package redis-server it starts no service when it is installed.
+  def start!(directory, appendfsync) do
+    executable =
+      System.find_executable("redis-check-rdb") || raise "redis-tools is missing; see .ci/setup"
+
+    number = 20_000 + rem(String.to_integer(System.pid()), 20_000)
+
+    port =
+      Port.open({:spawn_executable, executable}, [
+        :binary,
+        :exit_status,
+        :stderr_to_stdout,
+        arg0: "redis-server",
+        args:
+          ["--port", "#{number}", "--bind", "127.0.0.1", "--save", "", "--dir", directory] ++
+            ["--appendonly", "yes", "--appendfsync", appendfsync]
+      ])
+
+    {:os_pid, os_pid} = Port.info(port, :os_pid)
+    await(number, 200)
+    %{port: port, os_pid: os_pid, number: number}
+  end
+
+  defp await(number, tries) do
+    with {:ok, socket} <- connect(number) do
+      :gen_tcp.close(socket)
+    else
+      {:error, _reason} when tries > 0 ->
+        Process.sleep(50)
+        await(number, tries - 1)
+    end
+  end
+
+  def connect(number) do
+    :gen_tcp.connect({127, 0, 0, 1}, number, [
+      :binary,
+      active: false,
+      nodelay: true,
+      packet: :line
+    ])
+  end
+
+  def stop(%{port: port, os_pid: os_pid}) do
+    System.cmd("kill", ["#{os_pid}"])
+    await_exit(port)
+  end
+
+  defp await_exit(port) do
+    receive do
+      {^port, {:exit_status, _status}} -> :ok
+      {^port, {:data, _line}} -> await_exit(port)
+    end
+  end
+
+  # The connection of the calling process.
+  def set(number, key, value) do
+    socket =
+      Process.get(:redis) ||
+        with {:ok, socket} <- connect(number) do
+          Process.put(:redis, socket)
+          socket
+        end
+
+    command = [
+      "*3\r\n$3\r\nSET\r\n$",
+      Integer.to_string(byte_size(key)),
+      "\r\n",
+      key,
+      "\r\n$",
+      Integer.to_string(byte_size(value)),
+      "\r\n",
+      value,
+      "\r\n"
+    ]
+
+    :ok = :gen_tcp.send(socket, command)
+    {:ok, "+OK\r\n"} = :gen_tcp.recv(socket, 0)
   end
 end
 
