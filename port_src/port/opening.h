@@ -40,7 +40,7 @@ struct opening {
     /* Or why not: ST_LOCKED, ST_LOG_REFUSED, ST_IO, ST_LOG_FULL, or
      * ST_NO_MEMORY. The details that go with it are set. */
     enum status failed;
-    char message[256];
+    char message[512];
     char file[FILE_NAME_BYTES]; /* ST_IO, ST_LOG_FULL; "" is the directory */
     int error;                  /* an errno */
     int64_t holder;             /* ST_LOCKED: a process, or 0 */
