@@ -420,7 +420,7 @@ static enum status load_begin(struct loading *loading, struct walk *walk,
                              {"tables", &loading->tables, NULL, false}};
 
     if (!walk_tuple(walk, 2) || !walk_atom(walk, "checkpoint") ||
-        !load_fields(walk, fields, 2))
+        !load_fields(walk, fields, 2) || loading->seq > INT64_MAX)
         return load_refuse(loading, offset, bad_form);
     return ST_OK;
 }
@@ -768,6 +768,7 @@ struct checkpoint_job {
     enum status status;
     int error;
     const char *what;
+    bool fatal; /* for the log as a whole */
     struct checkpoint_result result;
 };
 
@@ -892,10 +893,15 @@ void checkpoint_run(struct checkpoint_job *job)
         io_close(job->io, job->fd);
     if (st == ST_OK) {
         error = io_rename(job->io, CHECKPOINT_TEMPORARY, name);
-        if (error == 0)
-            error = io_sync_directory(job->io, NULL);
         if (error < 0)
             st = job_failed(job, error, "rename");
+    }
+    if (st == ST_OK) {
+        /* It has the names of segments, too, and tells of an error once. */
+        error = io_sync_directory(job->io, NULL);
+        job->fatal = error < 0;
+        if (error < 0)
+            st = job_failed(job, -EIO, "sync the directory of");
     }
     if (st < 0)
         io_unlink(job->io, CHECKPOINT_TEMPORARY);
@@ -912,7 +918,9 @@ enum status checkpoint_end(struct checkpoint_job *job, struct termlog *log,
     *ret = job->result;
     if (st == ST_OK)
         st = termlog_checkpointed(log, ret->seq, ret->digest, ret->bytes);
-    else if (job->what)
+    if (job->fatal)
+        termlog_break(log, job->error, "sync", "the directory");
+    if (st < 0 && job->what)
         snprintf(ret->why, sizeof(ret->why), "cannot %s the checkpoint: %s",
                  job->what, strerror(job->error));
     mem_free(job->mem, job, sizeof(*job));

@@ -81,7 +81,7 @@ enum status checkpoint_read(struct log_reader *reader, struct store *store,
  * the last checkpoint is of this very seq. Errors of begin: ST_LOG_FULL,
  * ST_IO, ST_NO_MEMORY, ST_MEMORY_LIMIT. Of end: ST_LOG_FULL (no room; the
  * temporary file is gone), ST_IO (with the errno in the report's `why`),
- * ST_NO_MEMORY: the store goes on as before.
+ * ST_NO_MEMORY: the store goes on as before, unless termlog_broken().
  */
 struct checkpoint_job;
 

@@ -451,5 +451,6 @@ int manifest_write(struct io *io, const struct manifest *manifest)
         (void)io_unlink(io, MANIFEST_TEMPORARY); /* gives its room back */
         return error;
     }
-    return io_sync_directory(io, NULL);
+    /* A directory that was not synced is worse than a disk without room. */
+    return io_sync_directory(io, NULL) < 0 ? -EIO : 0;
 }

@@ -63,9 +63,9 @@ enum status manifest_read(struct io *io, struct mem *mem, struct manifest *ret,
 
 /*
  * Replaces it: writes MANIFEST.tmp, syncs it, renames it and syncs the
- * directory. After 0 it is on the disk; after -errno the old one stands, or
- * the new one does. Allocates from the system, not from an account, and may
- * run on any thread.
+ * directory. After 0 it is on the disk; after -ENOSPC and the like the old one
+ * stands; after another -errno one of the two does. Allocates from the system,
+ * not from an account, and may run on any thread.
  */
 int manifest_write(struct io *io, const struct manifest *manifest);
 

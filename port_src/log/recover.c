@@ -36,8 +36,10 @@
 #include "core/etf.h"
 #include "log/walk.h"
 
-/* Progress is told, and `cancel` looked at, every so many records. */
-#define TURN_RECORDS 1024
+/* Progress is told, and `cancel` looked at, every so many bytes of records;
+ * small ones count for more than they have. */
+#define TURN_BYTES (128u << 10)
+#define TURN_RECORD_BYTES 128
 
 /* One file of the walk. */
 struct source {
@@ -45,6 +47,7 @@ struct source {
     char name[FILE_NAME_BYTES];
     uint64_t first_seq; /* by the name, or by the header */
     bool listed;        /* in the manifest: it was durable */
+    bool missing;
     uint64_t size;
 };
 
@@ -62,10 +65,13 @@ struct walker {
 
     uint8_t store_id[STORE_ID_BYTES];
     bool has_store_id;
-    uint64_t epoch;
-    uint64_t done; /* bytes of the files before the current one */
+    uint64_t epoch; /* of the last segment */
+    uint64_t checkpoint_epoch;
+    uint64_t file_seq; /* the last one in the current segment */
+    uint64_t done;     /* bytes of the files before the current one */
     uint64_t total;
-    bool closed; /* the last record was a close */
+    size_t untold; /* bytes of records since progress was told */
+    bool closed;   /* the last record was a close */
     int error;
 };
 
@@ -144,6 +150,16 @@ static enum status turn(struct walker *walker, uint64_t offset)
     return ST_OK;
 }
 
+/* Counts a record; true when it is time to tell. */
+static bool is_turn(struct walker *walker, const struct record *record)
+{
+    walker->untold += TURN_RECORD_BYTES + record->payload.size;
+    if (walker->untold < TURN_BYTES)
+        return false;
+    walker->untold = 0;
+    return true;
+}
+
 static void checkpoint_progress(void *context, uint64_t done, uint64_t total)
 {
     (void)total;
@@ -158,7 +174,6 @@ static enum status look_ahead_in(struct walker *walker,
                                  struct log_reader *reader)
 {
     struct record record;
-    uint64_t records = 0;
 
     for (;;) {
         enum log_read read = log_reader_next(reader, &record);
@@ -170,7 +185,7 @@ static enum status look_ahead_in(struct walker *walker,
         if (read != LOG_RECORD)
             return ST_OK;
         claim(walker, source, &record);
-        if (++records % TURN_RECORDS == 0) {
+        if (is_turn(walker, &record)) {
             enum status st = turn(walker, log_reader_offset(reader));
 
             if (st < 0)
@@ -247,6 +262,8 @@ static enum status decide(struct walker *walker, uint32_t index,
         const struct source *source = &walker->sources[i];
         struct log_reader *next;
 
+        if (source->missing)
+            continue;
         st = log_reader_open(source->io, source->name, walker->mem, &next,
                              &walker->error);
         if (st == ST_IO)
@@ -301,7 +318,7 @@ static enum status check_digest(struct walker *walker,
             "a record of a digest has another form");
         return refused(walker);
     }
-    if (!walker->store)
+    if (!walker->store || record->seq != walker->ret->seq)
         return ST_OK;
     if (!digest_equal(digest_load(digest.data), store_digest(walker->store))) {
         say(walker->ret, source->name, record->offset,
@@ -322,12 +339,15 @@ static enum status apply(struct walker *walker, const struct source *source,
     const char *why = NULL;
     enum status st;
 
-    if (record->seq != ret->seq + 1 || record->durable >= record->seq) {
+    if (record->seq != walker->file_seq + 1 || record->durable >= record->seq) {
         say(ret, source->name, record->offset,
             "a record of seq %" PRIu64 " stands where %" PRIu64 " is due",
-            record->seq, ret->seq + 1);
+            record->seq, walker->file_seq + 1);
         return refused(walker);
     }
+    walker->file_seq = record->seq;
+    if (record->seq <= ret->seq)
+        return ST_OK; /* a mutation is applied once */
     if (walker->store) {
         st = walker->options->apply(walker->options->context, record->seq, term,
                                     &why);
@@ -359,10 +379,10 @@ static enum status take_record(struct walker *walker,
     claim(walker, source, record);
     if (record->type == RECORD_MUTATION)
         return apply(walker, source, record);
-    if (record->seq != ret->seq) {
+    if (record->seq != walker->file_seq) {
         say(ret, source->name, record->offset,
             "a record of seq %" PRIu64 " stands where the log is at %" PRIu64,
-            record->seq, ret->seq);
+            record->seq, walker->file_seq);
         return refused(walker);
     }
     switch (record->type) {
@@ -419,9 +439,16 @@ static enum status check_header(struct walker *walker,
             header->first_seq);
         return refused(walker);
     }
-    if (header->epoch < walker->epoch || header->first_seq <= ret->seq) {
+    if (header->epoch < walker->epoch) {
         say(ret, source->name, 32,
             "the segment is older than the one before it");
+        return refused(walker);
+    }
+    /* Named files may overlap: a dump ends anywhere. */
+    if (walker->manifest && header->first_seq <= ret->seq) {
+        say(ret, source->name, 40,
+            "the segment begins at seq %" PRIu64 ", and %" PRIu64 " is due",
+            header->first_seq, ret->seq + 1);
         return refused(walker);
     }
     memcpy(walker->store_id, header->store_id, STORE_ID_BYTES);
@@ -433,6 +460,7 @@ static enum status check_header(struct walker *walker,
         return ST_OK;
     }
     walker->epoch = header->epoch;
+    walker->file_seq = header->first_seq - 1;
     *ret_usable = true;
     return ST_OK;
 }
@@ -461,7 +489,6 @@ static enum status read_records(struct walker *walker, uint32_t index,
     const struct source *source = &walker->sources[index];
     struct recovery *ret = walker->ret;
     struct record record;
-    uint64_t records = 0;
     enum status st = ST_OK;
 
     *ret_more = false;
@@ -484,7 +511,7 @@ static enum status read_records(struct walker *walker, uint32_t index,
         case LOG_FAILED:
             return reader_failed(walker, source->name, reader);
         }
-        if (st == ST_OK && ++records % TURN_RECORDS == 0)
+        if (st == ST_OK && is_turn(walker, &record))
             st = turn(walker, log_reader_offset(reader));
     }
     return st;
@@ -500,6 +527,10 @@ static enum status read_segment(struct walker *walker, uint32_t index,
 
     *ret_more = false;
     walker->closed = false;
+    if (source->missing) {
+        say(walker->ret, source->name, 0, "the segment is missing");
+        return refused(walker);
+    }
     st = log_reader_open(source->io, source->name, walker->mem, &reader,
                          &walker->error);
     if (st == ST_IO)
@@ -542,8 +573,13 @@ static enum status read_segments(struct walker *walker)
     bool more = true;
 
     for (uint32_t i = 0; more && i < walker->source_count; i++) {
-        enum status st = read_segment(walker, i, &more);
+        enum status st;
 
+        /* What lies behind is of no interest, and may be damaged. */
+        walker->ret->stopped = walker->ret->seq >= walker->options->until;
+        if (walker->ret->stopped)
+            break;
+        st = read_segment(walker, i, &more);
         if (st < 0)
             return st;
     }
@@ -595,6 +631,7 @@ static enum status read_checkpoint(struct walker *walker)
 
         memcpy(walker->store_id, header->store_id, STORE_ID_BYTES);
         walker->has_store_id = true;
+        walker->checkpoint_epoch = header->epoch;
         walker->done += log_reader_size(reader);
         ret->seq = ret->checkpoint = report.seq;
         if (walker->store)
@@ -646,6 +683,7 @@ static enum status add_source(struct walker *walker, struct io *io,
 {
     struct source *source;
     int64_t size;
+    bool missing;
     int fd;
 
     if (walker->source_count == walker->source_capacity) {
@@ -661,18 +699,22 @@ static enum status add_source(struct walker *walker, struct io *io,
         walker->source_capacity = capacity;
     }
     fd = io_open(io, name, IO_READ);
-    if (fd == -ENOENT && listed) {
-        say(walker->ret, name, 0, "the segment is missing");
-        return refused(walker);
-    }
-    if (fd < 0)
+    missing = fd == -ENOENT && listed;
+    if (fd < 0 && !missing)
         return failed(walker, name, fd);
-    size = io_size(io, fd);
-    io_close(io, fd);
+    size = missing ? 0 : io_size(io, fd);
+    if (!missing)
+        io_close(io, fd);
     if (size < 0)
         return failed(walker, name, (int)size);
     source = &walker->sources[walker->source_count++];
-    *source = (struct source){io, "", first_seq, listed, (uint64_t)size};
+    *source = (struct source){
+        .io = io,
+        .first_seq = first_seq,
+        .listed = listed,
+        .missing = missing,
+        .size = (uint64_t)size,
+    };
     snprintf(source->name, sizeof(source->name), "%s", name);
     return ST_OK;
 }
@@ -765,7 +807,7 @@ static enum status settle(struct walker *walker, struct io *io)
         bool proven = listed_behind(walker, i);
         int fd;
 
-        if (proven)
+        if (proven || source->missing)
             continue;
         fd = io_open(source->io, source->name, IO_WRITE);
         if (fd < 0)
@@ -882,8 +924,11 @@ static enum status recover_manifest(struct walker *walker, struct io *io)
     memcpy(walker->store_id, ret->manifest.store_id, STORE_ID_BYTES);
     walker->has_store_id = true;
     if (options->expect_store &&
-        memcmp(options->expect_store, walker->store_id, STORE_ID_BYTES) != 0)
-        ret->durable = 0;
+        memcmp(options->expect_store, walker->store_id, STORE_ID_BYTES) != 0) {
+        say(ret, MANIFEST_NAME, 16,
+            "the directory holds another store than the one that was here");
+        return refused(walker);
+    }
     if (ret->manifest.durable > ret->durable)
         ret->durable = ret->manifest.durable;
     st = find_sources(walker, io);
@@ -965,7 +1010,9 @@ enum status recover_files(const struct log_source *sources, size_t count,
     }
     if (st == ST_OK) {
         memcpy(ret->manifest.store_id, walker.store_id, STORE_ID_BYTES);
-        ret->manifest.epoch = walker.epoch;
+        ret->manifest.epoch = walker.epoch > walker.checkpoint_epoch
+                                  ? walker.epoch
+                                  : walker.checkpoint_epoch;
     }
     return walker_end(&walker, st, ret_errno);
 }

@@ -43,7 +43,8 @@ struct recovery_options {
     void *context;
     struct progress progress;    /* in bytes of files; report may be NULL */
     uint64_t expect_seq;         /* known to be acknowledged; 0: nothing */
-    const uint8_t *expect_store; /* by which store; NULL: whichever it is */
+    const uint8_t *expect_store; /* by which store: another one is refused;
+                                    NULL: whichever it is */
     bool settle;    /* sync and forget what may not be on the disk before it is
                        read: for whoever is going to write. Not for files. */
     uint64_t until; /* stop behind this seq; UINT64_MAX: never */
@@ -104,10 +105,10 @@ struct log_source {
 };
 
 /*
- * The same from single files, in the order of their seqs: at most one
- * checkpoint, first, and segments that follow one another. There is no
- * manifest, and a copy need not have the end, so a torn tail is all that a
- * fault without proof can be.
+ * The same from single files, in any order: at most one checkpoint, and
+ * segments that follow one another or overlap (a mutation is applied once).
+ * There is no manifest, and a copy need not have the end, so a torn tail is
+ * all that a fault without proof can be.
  */
 enum status recover_files(const struct log_source *sources, size_t count,
                           struct store *store,

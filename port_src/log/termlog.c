@@ -53,6 +53,10 @@
 /* The buffer of records that wait to be written keeps at most this. */
 #define PENDING_KEPT_BYTES (256u << 10)
 
+/* Segments that have ended and are not synced yet, each with a descriptor. With
+ * so many the current one goes on: the disk is slower than the mutations. */
+#define ROLLED_MAX 8
+
 /* The temporary name of a segment that has no header yet. */
 #define SEGMENT_TEMPORARY "log.tmp"
 
@@ -73,6 +77,7 @@ struct sync_job {
     bool names;
     bool has_manifest;
     struct manifest manifest;
+    uint64_t checkpoint_bytes;
     char (*obsolete)[FILE_NAME_BYTES]; /* removed */
     uint32_t obsolete_count;
 
@@ -116,8 +121,9 @@ struct termlog {
     struct segment *segments;
     uint32_t segments_count;
     uint32_t segments_capacity;
-    uint64_t checkpoint_bytes;
-    uint64_t checkpoint_on_disk;
+    uint64_t checkpoint_on_disk;    /* the seq in the manifest on the disk */
+    uint64_t checkpoint_bytes;      /* of that one */
+    uint64_t checkpoint_next_bytes; /* of the one in `manifest` */
     bool manifest_dirty;
     bool names_dirty;
 
@@ -283,6 +289,7 @@ static enum status log_take_segments(struct termlog *log,
     if (manifest->has_checkpoint) {
         checkpoint_name(name, manifest->checkpoint);
         log->checkpoint_bytes = file_bytes(log->io, name);
+        log->checkpoint_next_bytes = log->checkpoint_bytes;
         log->checkpoint_on_disk = manifest->checkpoint;
     }
     return ST_OK;
@@ -575,7 +582,8 @@ static enum status log_prepare(struct termlog *log, size_t bytes)
         st = segment_next(log);
         if (st < 0)
             return st;
-    } else if (log_end(log) + bytes > log->segment_bytes) {
+    } else if (log_end(log) + bytes > log->segment_bytes &&
+               log->rolled_count + log->job.rolled_count < ROLLED_MAX) {
         st = termlog_roll(log);
         if (st == ST_IO)
             return st;
@@ -688,13 +696,25 @@ bool termlog_sync_needed(const struct termlog *log)
 
 bool termlog_sync_due(const struct termlog *log)
 {
-    return !log->failed && (log->rolled_count || log->names_dirty ||
-                            (log->manifest_dirty && !log->full));
+    return !log->failed &&
+           (log->rolled_count || log->names_dirty || log->manifest_dirty);
 }
 
 bool termlog_put_off(const struct termlog *log)
 {
     return log->put_off;
+}
+
+void termlog_break(struct termlog *log, int error, const char *what,
+                   const char *file)
+{
+    log_note(log, error, what, file);
+    log->failed = true;
+}
+
+bool termlog_broken(const struct termlog *log)
+{
+    return log->failed;
 }
 
 /* The manifest as it is to be, with a list of its own. */
@@ -762,6 +782,7 @@ enum status termlog_sync_begin(struct termlog *log, struct sync_job **ret)
     job->seq = log->written;
     job->fd = log->fd;
     job->first_seq = log->first_seq;
+    job->checkpoint_bytes = log->checkpoint_next_bytes;
     job->names = log->names_dirty;
     log->rolled_count = 0;
     log->obsolete_count = 0;
@@ -853,9 +874,10 @@ enum status termlog_sync_end(struct termlog *log, struct sync_job *job)
         log->durable = job->seq;
         log->syncs++;
         log->put_off = job->has_manifest && !job->manifest_written;
-        if (job->manifest_written)
+        if (job->manifest_written) {
             log->checkpoint_on_disk = job->manifest.checkpoint;
-        else if (log->put_off)
+            log->checkpoint_bytes = job->checkpoint_bytes;
+        } else if (log->put_off)
             job_put_off(log, job);
     }
     job_free(log);
@@ -916,7 +938,7 @@ enum status termlog_checkpointed(struct termlog *log, uint64_t seq,
     log->manifest.checkpoint = seq;
     log->manifest.digest = digest;
     log->manifest_dirty = true;
-    log->checkpoint_bytes = bytes;
+    log->checkpoint_next_bytes = bytes;
     return ST_OK;
 }
 

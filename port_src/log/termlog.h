@@ -123,6 +123,14 @@ enum status termlog_sync_end(struct termlog *log, struct sync_job *job);
 enum status termlog_sync(struct termlog *log);
 
 /*
+ * Ends the log for good, as a failed sync does: somebody else has found that
+ * nobody knows what the disk holds. termlog_broken() tells of either.
+ */
+void termlog_break(struct termlog *log, int error, const char *what,
+                   const char *file);
+bool termlog_broken(const struct termlog *log);
+
+/*
  * Ends the current segment, so that the next record stands in a new one; does
  * nothing if the current one has no mutation. ST_LOG_FULL, ST_IO,
  * ST_NO_MEMORY; on ST_LOG_FULL and ST_NO_MEMORY the segment just goes on.

@@ -227,7 +227,7 @@ static void an_empty_store_comes_back(void **state)
     (void)state;
     assert_int_equal(store_create(NULL, &store), ST_OK);
     must_come_back(store);
-    store_set_seq(store, UINT64_MAX - 5);
+    store_set_seq(store, INT64_MAX - 5);
     must_come_back(store);
     store_free(store);
 }

@@ -1280,6 +1280,116 @@ static void files_are_recovered_by_name(void **state)
     }
 }
 
+/*
+ * Recovers `sources` into a store of its own: what came out, and the digest
+ * must be that of its seq.
+ */
+static struct recovery recover_named(struct specimen *s,
+                                     const struct log_source *sources,
+                                     unsigned count, uint64_t until)
+{
+    struct recovery_options options = {.apply = durable_apply, .until = until};
+    struct recovery got;
+    struct store *store;
+    struct mem mem;
+    int error;
+
+    mem_init(&mem, 0);
+    assert_int_equal(store_create(NULL, &store), ST_OK);
+    options.context = store;
+    assert_int_equal(
+        recover_files(sources, count, store, &options, &mem, &got, &error),
+        ST_OK);
+    assert_int_equal(got.verdict, RECOVERY_OK);
+    assert_true(
+        digest_equal(store_digest(store), s->d.history.digests[got.seq]));
+    recovery_free(&got);
+    store_free(store);
+    assert_int_equal(mem.used, 0);
+    return got;
+}
+
+/* A dump ends anywhere: what it holds of a segment is not applied again. */
+static void a_checkpoint_and_segments_may_overlap(void **state)
+{
+    uint64_t seed = 860;
+
+    (void)state;
+    for (unsigned round = 0; round < 10; round++, seed++) {
+        struct specimen s, later;
+        struct log_source sources[2 * FILES_MAX];
+        struct io *io, *later_io;
+        unsigned count = 0;
+
+        /* The same store at another time, with a checkpoint in the middle. */
+        specimen_next(&s, &seed);
+        assert_true(specimen_make(&later, seed, seed % 2));
+        io = sim_io_open(s.sim);
+        later_io = sim_io_open(later.sim);
+        for (unsigned i = 0; i < s.count; i++)
+            if (s.files[i].kind != FILE_MANIFEST)
+                sources[count++] = (struct log_source){io, s.files[i].name};
+        /* The newest segment twice: all of it lies behind itself. */
+        sources[count++] =
+            (struct log_source){later_io, later.files[later.count - 1].name};
+        assert_int_equal(recover_named(&s, sources, count, UINT64_MAX).seq,
+                         s.last);
+        io_free(io);
+        io_free(later_io);
+        specimen_free(&later);
+        specimen_free(&s);
+    }
+}
+
+/* Where a listed segment is missing, all before it is known and of use. */
+static void a_missing_segment_is_missed_where_it_was(void **state)
+{
+    uint64_t seed = 880;
+
+    (void)state;
+    for (unsigned round = 0; round < 10; round++, seed++) {
+        struct specimen s;
+
+        specimen_next(&s, &seed);
+        for (unsigned i = s.segments; i < s.count; i++) {
+            struct sim_io *sim = sim_io_clone(s.sim);
+            struct io *io = sim_io_open(sim);
+            struct recovery_options options = {.until = UINT64_MAX};
+            uint64_t before = s.files[i].first_seq - 1;
+            struct recovery got;
+            struct mem mem;
+            int error;
+
+            if (!s.files[i].listed || !s.files[i].count)
+                goto next;
+            mem_init(&mem, 0);
+            sim_io_remove_file(sim, s.files[i].name);
+            assert_int_equal(
+                recover_directory(io, NULL, &options, &mem, &got, &error),
+                ST_OK);
+            assert_int_equal(got.verdict, RECOVERY_REFUSED);
+            assert_string_equal(got.file, s.files[i].name);
+            assert_int_equal(got.seq, before);
+            if (got.missing_to)
+                assert_int_equal(got.missing_from, before + 1);
+            recovery_free(&got);
+
+            options.until = before;
+            assert_int_equal(
+                recover_directory(io, NULL, &options, &mem, &got, &error),
+                ST_OK);
+            assert_int_equal(got.verdict, RECOVERY_OK);
+            assert_true(got.stopped && got.seq == before);
+            recovery_free(&got);
+            assert_int_equal(mem.used, 0);
+        next:
+            io_free(io);
+            sim_io_free(sim);
+        }
+        specimen_free(&s);
+    }
+}
+
 struct stopping {
     atomic_bool cancel;
     unsigned told;
@@ -1339,8 +1449,8 @@ static void recovery_is_cancelled(void **state)
     specimen_free(&s);
 }
 
-/* A client that remembers another store expects nothing of this one. */
-static void what_another_store_acknowledged_does_not_count(void **state)
+/* A client that remembers another store has been given the wrong directory. */
+static void another_store_than_the_expected_one_is_refused(void **state)
 {
     uint64_t seed = 950;
     struct specimen s;
@@ -1361,9 +1471,11 @@ static void what_another_store_acknowledged_does_not_count(void **state)
         mem_init(&mem, 0);
         assert_int_equal(
             recover_directory(io, NULL, &options, &mem, &got, &error), ST_OK);
-        assert_int_equal(got.verdict, same ? RECOVERY_REFUSED : RECOVERY_OK);
-        assert_int_equal(got.missing_from, same ? s.last + 1 : 0);
-        assert_int_equal(got.missing_to, same ? s.last + 5 : 0);
+        assert_int_equal(got.verdict, RECOVERY_REFUSED);
+        assert_string_equal(got.file, same ? got.tail_file : MANIFEST_NAME);
+        if (same)
+            assert_int_equal(got.missing_from, s.last + 1);
+        assert_int_equal(got.missing_to, s.last + 5);
         recovery_free(&got);
         assert_int_equal(mem.used, 0);
         io_free(io);
@@ -1401,8 +1513,10 @@ int main(void)
         cmocka_unit_test(a_new_directory_is_fresh_unless_somebody_knows_better),
         cmocka_unit_test(until_stops_at_every_seq),
         cmocka_unit_test(files_are_recovered_by_name),
+        cmocka_unit_test(a_checkpoint_and_segments_may_overlap),
+        cmocka_unit_test(a_missing_segment_is_missed_where_it_was),
         cmocka_unit_test(recovery_is_cancelled),
-        cmocka_unit_test(what_another_store_acknowledged_does_not_count),
+        cmocka_unit_test(another_store_than_the_expected_one_is_refused),
         cmocka_unit_test(nothing_may_stand_behind_an_orderly_end),
         cmocka_unit_test(records_follow_one_another),
         cmocka_unit_test(an_ended_segment_is_never_torn),

@@ -709,6 +709,91 @@ static void the_manifest_is_put_off(void **state)
     end(&f);
 }
 
+/* What frees the room must not wait for the room. */
+static void a_full_log_lets_a_checkpoint_take_its_place(void **state)
+{
+    struct termlog_figures figures;
+    struct fixture f;
+    uint64_t seq;
+
+    (void)state;
+    begin(&f, SYNC_ALWAYS);
+    mutate(&f, 60);
+    assert_int_equal(durable_sync(&f.d), ST_OK);
+    sim_io_set_capacity(f.sim, sim_io_used(f.sim) + 200000);
+    assert_int_equal(append(f.d.log, 300000), ST_LOG_FULL);
+    seq = termlog_appended(f.d.log);
+    assert_int_equal(durable_checkpoint_begin(&f.d), ST_OK);
+    assert_int_equal(durable_checkpoint_end(&f.d), ST_OK);
+    termlog_figures(f.d.log, &figures);
+    assert_true(figures.full);
+    assert_true(termlog_sync_due(f.d.log));
+    assert_int_equal(figures.checkpoint_bytes, 0); /* not there yet */
+    assert_int_equal(durable_sync(&f.d), ST_OK);
+    assert_int_equal(termlog_checkpoint_seq(f.d.log), seq);
+    termlog_figures(f.d.log, &figures);
+    assert_true(figures.checkpoint_bytes > 0);
+    assert_false(sim_io_exists(f.sim, "log-0000000000000001.tlg"));
+    end(&f);
+}
+
+/* An unsynced directory is never "no room": it may have lost a segment. */
+static void a_directory_that_cannot_be_synced_ends_the_log(void **state)
+{
+    static const int errors[] = {EIO, ENOSPC};
+    struct fixture f;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct sim_fault fault = {
+            .kinds = SIM_KIND(SIM_SYNC_DIRECTORY), .at = 1, .error = errors[i]};
+
+        /* That of a checkpoint, */
+        begin(&f, SYNC_ALWAYS);
+        mutate(&f, 10);
+        assert_int_equal(durable_sync(&f.d), ST_OK);
+        assert_int_equal(durable_checkpoint_begin(&f.d), ST_OK);
+        sim_io_fail(f.sim, fault);
+        assert_int_equal(durable_checkpoint_end(&f.d), ST_IO);
+        assert_true(termlog_broken(f.d.log));
+        assert_int_equal(append(f.d.log, 10), ST_IO);
+        sim_io_heal(f.sim);
+        reopen(&f);
+        assert_int_equal(f.d.recovery.seq, 10);
+        end(&f);
+
+        /* and that of a manifest which has been renamed. */
+        begin(&f, SYNC_ALWAYS);
+        mutate(&f, 10);
+        fault.at = 2;
+        sim_io_fail(f.sim, fault);
+        assert_int_equal(durable_sync(&f.d), ST_IO);
+        assert_true(termlog_broken(f.d.log));
+        end(&f);
+    }
+}
+
+/* Each has a descriptor, and the disk is behind: the last one goes on. */
+static void few_segments_wait_for_their_sync(void **state)
+{
+    struct termlog_figures figures;
+    struct fixture f;
+
+    (void)state;
+    begin(&f, SYNC_NONE);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(append(f.d.log, SEGMENT), ST_OK);
+    assert_int_equal(termlog_write(f.d.log), ST_OK);
+    termlog_figures(f.d.log, &figures);
+    assert_in_range(figures.segments, 2, 16);
+    assert_int_equal(termlog_sync(f.d.log), ST_OK);
+    assert_int_equal(append(f.d.log, SEGMENT), ST_OK);
+    assert_int_equal(termlog_sync(f.d.log), ST_OK);
+    termlog_figures(f.d.log, &figures);
+    assert_in_range(figures.segments, 3, 17);
+    end(&f);
+}
+
 static void a_torn_tail_needs_room_to_be_saved(void **state)
 {
     char name[FILE_NAME_BYTES];
@@ -877,6 +962,9 @@ int main(void)
         cmocka_unit_test(a_new_store_needs_room_for_its_manifest),
         cmocka_unit_test(a_checkpoint_without_room_changes_nothing),
         cmocka_unit_test(the_manifest_is_put_off),
+        cmocka_unit_test(a_full_log_lets_a_checkpoint_take_its_place),
+        cmocka_unit_test(a_directory_that_cannot_be_synced_ends_the_log),
+        cmocka_unit_test(few_segments_wait_for_their_sync),
         cmocka_unit_test(a_torn_tail_needs_room_to_be_saved),
         cmocka_unit_test(a_lag_beyond_all_bounds_claims_nothing),
     };

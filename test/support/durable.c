@@ -626,8 +626,9 @@ enum status durable_checkpoint_end(struct durable *d)
     st = checkpoint_end(d->checkpoint, d->log, &result);
     d->checkpoint = NULL;
     d->checkpoints += st == ST_OK;
-    /* It stays the store's own affair: the log goes on. */
-    return st == ST_IO ? ST_OK : st;
+    /* It stays the checkpoint's own affair, unless the directory was not
+     * synced: else the log goes on. */
+    return st == ST_IO && !termlog_broken(d->log) ? ST_OK : st;
 }
 
 /* ---- steps ---- */
