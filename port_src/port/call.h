@@ -11,6 +11,8 @@
 #ifndef RHIZOME_PORT_CALL_H
 #define RHIZOME_PORT_CALL_H
 
+#include <time.h>
+
 #include "core/scan.h"
 #include "port/checkpointer.h"
 #include "port/commands.h"
@@ -53,7 +55,12 @@ struct commands {
     uint64_t acknowledged;
     size_t later_count;
     bool log_full;      /* the client was told so */
+    time_t log_full_at; /* when a mutation found no room last, monotonic */
     enum status broken; /* commands_broken(), and ST_IO of the log */
+
+    /* While one command does much: NULL, or called now and then. */
+    void (*tick)(void *context);
+    void *tick_context;
 
     struct reader requests; /* what is left of the payload */
     struct list list;       /* the requests in it */
@@ -102,6 +109,13 @@ enum status call_fail(struct call *call, enum status st, const char *text);
 
 /* The same for the argument that was taken last. */
 enum status call_bad(struct call *call, const char *text);
+
+/* To be called with the number of each element or Op of a list. */
+static inline void call_tick(const struct call *call, uint64_t index)
+{
+    if ((index & 1023) == 1023 && call->commands->tick)
+        call->commands->tick(call->commands->tick_context);
+}
 
 /* An empty scratch buffer. */
 struct buffer *call_scratch(struct call *call, enum scratch which);

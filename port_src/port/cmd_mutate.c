@@ -115,6 +115,7 @@ static enum status change_all(struct call *call, change_function *function)
             return st;
         }
         count += changed;
+        call_tick(call, (uint64_t)i);
     }
     if (!list_close(&list))
         return call_bad(call, "must be a proper list");
@@ -204,6 +205,7 @@ enum status cmd_insert_rows(struct call *call)
             return st;
         }
         put_u64(call->out, id);
+        call_tick(call, count);
         count++;
     }
     if (!list_close(&list))
@@ -246,6 +248,7 @@ enum status cmd_batch(struct call *call)
                              (int64_t)count);
         if (st < 0)
             return st;
+        call_tick(call, count);
         count++;
     }
     if (!list_close(&list))

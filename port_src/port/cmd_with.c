@@ -7,7 +7,11 @@
  * under a key of the client's, in the store and in the same mutation:
  *
  *     '$keys'     to_one   Key -> Id
- *     '$answers'  pom      Id -> {Key, Answer}      Answer = <<131, {ok, _}>>
+ *     '$answers'  pom      Id -> {Key, Command, Answer}
+ *
+ * Answer is <<131, {ok, Result}>> as it was sent, and Command the name of Op: a
+ * key that comes back with another one is somebody's mistake, and the answer
+ * would make no sense to them.
  *
  * They are ordinary tables, so they are logged, replayed, checkpointed and in
  * the digest like any other. The oldest answer has the smallest id; when there
@@ -100,7 +104,19 @@ static bool with_is_answer(struct bytes term)
            size == term.size - head;
 }
 
-/* Puts the Result that was answered to `key`; `*ret_known` if there is one. */
+/* The name of the Op that `op` stands before; empty if it is none. */
+static struct bytes with_command(struct reader op)
+{
+    struct bytes name;
+    uint32_t arity;
+
+    if (reader_tuple(&op, &arity) && arity > 0 && reader_atom(&op, &name))
+        return name;
+    return bytes_of(NULL, 0);
+}
+
+/* Puts the Result that was answered to `key`; `*ret_known` if there is one.
+ * ST_BAD_ARGUMENT if it was the answer to another command. */
 static enum status with_repeat(struct call *call, struct bytes key,
                                bool *ret_known)
 {
@@ -129,10 +145,16 @@ static enum status with_repeat(struct call *call, struct bytes key,
                    &value);
     if (st < 0)
         return st;
-    reader = reader_of(value); /* {Key, <<131, {ok, Result}>>} */
-    if (!found || !reader_tuple_of(&reader, 2))
+    reader = reader_of(value); /* {Key, Command, <<131, {ok, Result}>>} */
+    if (!found || !reader_tuple_of(&reader, 3))
         return with_spoilt(call);
     reader_term(&reader);
+    if (!reader_atom(&reader, &name))
+        return with_spoilt(call);
+    if (!bytes_equal(name, with_command(call->args)))
+        return call_fail(call, ST_BAD_ARGUMENT,
+                         "this idempotency key was used for another command; "
+                         "a key is for one request");
     value = reader_term(&reader);
     if (!with_is_answer(value))
         return with_spoilt(call);
@@ -144,16 +166,21 @@ static enum status with_repeat(struct call *call, struct bytes key,
 
 /* --- remembering one ---------------------------------------------------- */
 
-/* {Key, Answer} as a term. */
+/* {Key, Command, Answer} as a term. */
 static enum status with_row(struct buffer *row, struct bytes term,
-                            struct bytes result)
+                            struct bytes command, struct bytes result)
 {
     uint8_t head[5] = {ETF_BINARY};
-    enum status st = etf_put_tuple(row, 2);
+    uint8_t atom[2] = {ETF_SMALL_ATOM_UTF8, (uint8_t)command.size};
+    enum status st = etf_put_tuple(row, 3);
 
     store_be32(head + 1, (uint32_t)(sizeof(answer_head) + result.size));
     if (st == ST_OK)
         st = buffer_append(row, term);
+    if (st == ST_OK)
+        st = buffer_append(row, bytes_of(atom, sizeof(atom)));
+    if (st == ST_OK)
+        st = buffer_append(row, command);
     if (st == ST_OK)
         st = buffer_append(row, bytes_of(head, sizeof(head)));
     if (st == ST_OK)
@@ -183,7 +210,7 @@ static enum status with_forget(struct call *call, struct table *keys,
     if (st == ST_OK) {
         struct reader reader = reader_of(oldest.value);
 
-        if (found && reader_tuple_of(&reader, 2))
+        if (found && reader_tuple_of(&reader, 3))
             st = key_encode(reader_term(&reader), key);
         else
             st = with_spoilt(call);
@@ -208,7 +235,7 @@ static enum status with_remember(struct call *call, struct bytes key,
     struct table *keys, *answers;
     bool inserted;
     uint64_t id;
-    enum status st = with_row(&row, term, result);
+    enum status st = with_row(&row, term, with_command(call->args), result);
 
     if (st == ST_OK)
         st = with_table(call, keys_name, TABLE_TO_ONE, &keys);

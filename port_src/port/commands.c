@@ -35,6 +35,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/etf.h"
 #include "port/call.h"
@@ -45,6 +46,9 @@
 
 /* The largest key or name that an error's details repeat. */
 #define DETAIL_BYTES_MAX 255
+
+/* No mutation was refused for so long: the disk has room again. */
+#define LOG_FULL_SECONDS 1
 
 #define MUTATION (CMD_WRITE | CMD_BATCH | CMD_WITH)
 
@@ -570,14 +574,32 @@ static bool request_id(struct reader *request, int64_t *ret_id, bool *ret_pair)
     return reader_integer(request, ret_id);
 }
 
+static time_t seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
 /* Tells the client when the log has run out of room, and has some again. */
 static void commands_note_room(struct commands *commands, enum status st,
                                bool logged)
 {
-    if (st == ST_LOG_FULL && !commands->log_full &&
-        event_log(commands->out, "full") == ST_OK)
-        commands->log_full = true;
-    if (logged && commands->log_full && event_log(commands->out, "ok") == ST_OK)
+    time_t now;
+
+    if (st == ST_LOG_FULL) {
+        commands->log_full_at = seconds();
+        if (!commands->log_full && event_log(commands->out, "full") == ST_OK)
+            commands->log_full = true;
+    }
+    /* A small mutation may find room where a large one does not: the room is
+     * back when none has been refused for a while. */
+    if (!logged || !commands->log_full)
+        return;
+    now = seconds();
+    if (now - commands->log_full_at > LOG_FULL_SECONDS &&
+        event_log(commands->out, "ok") == ST_OK)
         commands->log_full = false;
 }
 

@@ -92,14 +92,26 @@ static enum status opening_lock(const struct opening_options *options,
 struct watch {
     const struct opening_options *options;
     atomic_bool cancel;
+    uint64_t done; /* as told last */
+    uint64_t total;
 };
 
 static void on_progress(void *context, uint64_t done, uint64_t total)
 {
     struct watch *watch = context;
 
+    watch->done = done;
+    watch->total = total;
     if (!watch->options->tick(watch->options->context, done, total))
         atomic_store(&watch->cancel, true);
+}
+
+/* One mutation takes long: still there, and no further. */
+static void on_mutation_tick(void *context)
+{
+    struct watch *watch = context;
+
+    on_progress(watch, watch->done, watch->total);
 }
 
 static enum status failed_refused(struct opening *ret)
@@ -145,6 +157,7 @@ static enum status opening_recover(const struct opening_options *options,
     if (st < 0)
         return failed_memory(ret, st);
     how.context = replayer;
+    replayer_set_tick(replayer, on_mutation_tick, &watch);
     st = recover_directory(ret->io, store, &how, mem, &ret->recovery, &error);
     replayer_free(replayer);
     ret->ms = now_ms() - begun;

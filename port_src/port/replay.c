@@ -4,7 +4,7 @@
 #include "port/replay.h"
 
 #include "core/etf.h"
-#include "port/commands.h"
+#include "port/call.h"
 
 struct replayer {
     struct mem *mem;
@@ -43,6 +43,13 @@ void replayer_free(struct replayer *replayer)
     commands_free(replayer->commands);
     writer_deinit(&replayer->writer);
     mem_free(replayer->mem, replayer, sizeof(*replayer));
+}
+
+void replayer_set_tick(struct replayer *replayer, void (*tick)(void *context),
+                       void *context)
+{
+    replayer->commands->tick = tick;
+    replayer->commands->tick_context = context;
 }
 
 enum status replayer_apply(void *context, uint64_t seq, struct bytes term,

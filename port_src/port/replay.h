@@ -24,6 +24,11 @@ enum status replayer_create(struct store *store, struct mem *mem,
                             struct replayer **ret);
 void replayer_free(struct replayer *replayer);
 
+/* Calls `tick` now and then while one mutation does much, so that somebody
+ * who waits can be told that it goes on. */
+void replayer_set_tick(struct replayer *replayer, void (*tick)(void *context),
+                       void *context);
+
 /*
  * Carries out `term`, any bytes, as the mutation `seq`. Errors, with a
  * sentence in `*ret_why` until the next call: ST_BAD_TERM if it is no valid

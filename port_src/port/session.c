@@ -50,6 +50,7 @@
 #include "port/session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -710,6 +711,15 @@ static enum status session_open_store(struct session *session,
     return ST_OK;
 }
 
+/* Has the client hung up, with nothing left to be read? */
+static bool client_gone(const struct session *session)
+{
+    struct pollfd in = {.fd = session->in_fd, .events = POLLIN};
+
+    return poll(&in, 1, 0) > 0 && (in.revents & POLLHUP) &&
+           !(in.revents & POLLIN);
+}
+
 /* Says how far it is, and gives signals and the client a chance. */
 static bool on_tick(void *context, uint64_t done, uint64_t total)
 {
@@ -725,6 +735,9 @@ static bool on_tick(void *context, uint64_t done, uint64_t total)
         session->progress_ms = now;
         output_flush(session);
     }
+    /* Nobody needs the directory any more that is being waited for. */
+    if (!total && client_gone(session))
+        session->stopping = true;
     return !session->stopping && !session->ending;
 }
 

@@ -88,8 +88,13 @@ void syncer_look(struct syncer *syncer, bool at_once)
 {
     struct termlog *log = syncer->log;
 
-    if (syncer->work)
+    if (syncer->work || syncer->over)
         return;
+    if (termlog_broken(log)) {
+        syncer->over = true;
+        syncer->failed(syncer->context, ST_IO);
+        return;
+    }
     if (syncer->due || commands_want_sync(syncer->commands) ||
         ((!syncer->waits || at_once) && termlog_sync_due(log))) {
         syncer_begin(syncer);

@@ -32,6 +32,7 @@ struct syncer {
     unsigned interval_ms;
     uv_timer_t interval;
     uv_timer_t idle;
+    bool over;  /* `failed` was told of the log */
     bool due;   /* a clock says so */
     bool waits; /* for the disk to have room for the manifest */
 
