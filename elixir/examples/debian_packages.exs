@@ -534,7 +534,7 @@ defmodule Demo do
         say("  The store's process exited with #{inspect(reason)}")
     end
 
-    await(fn -> Process.whereis(@store) not in [nil, owner] end)
+    await(fn -> Process.whereis(@store) not in [nil, owner] and Rhizome.ping(@store) == :ok end)
     new = Rhizome.info(@store).os_pid
     say("  and its supervisor started another one: process #{new}, was #{old}.")
 

@@ -55,7 +55,8 @@ defmodule Rhizome do
       of the store's node.
     * `:daemon_down` - a read, or a mutation that had not been sent.
     * `:stopped` - there is no store by this name: it was stopped, or it is about to
-      be restarted.
+      be restarted. Or it is starting, however long that takes: it answers so at
+      once, and nothing waits for it to recover.
     * `:timeout` - the daemon may be well, and a mutation may still be carried out.
 
   `error.details.outcome` is `:not_sent` where it certainly was not.
@@ -82,8 +83,9 @@ defmodule Rhizome do
 
   All functions that mutate take it. The last 65,536 keys are kept. A mutation
   that failed, or that changed nothing, is not remembered: it can be sent again
-  as it is. A key belongs to one mutation, and who uses it for another one is
-  given the answer of the first.
+  as it is. A key belongs to one mutation: another command that comes with it is
+  refused, as a `:bad_argument`, and the same command with other arguments is given
+  the answer of the first. Neither is carried out.
 
   ## Ends of VMs
 
@@ -126,7 +128,8 @@ defmodule Rhizome do
   A child specification: `{Rhizome, name: MyStore}` in a supervisor's children.
 
   Its id is the `:name`, so several stores fit under one supervisor. See
-  `start_link/1` for the options.
+  `start_link/1` for the options. A relative `:dir` is made absolute here, once, so
+  that restarts go where the first start went, wherever the VM is by then.
 
       iex> {:ok, _supervisor} =
       ...>   Supervisor.start_link([{Rhizome, name: ChildSpecStore}], strategy: :one_for_one)
@@ -142,7 +145,7 @@ defmodule Rhizome do
 
     %{
       id: Map.get(validated, :name, __MODULE__),
-      start: {__MODULE__, :start_link, [options]},
+      start: {__MODULE__, :start_link, [Keyword.replace(options, :dir, validated.dir)]},
       type: :worker,
       restart: :permanent,
       shutdown: validated.shutdown_timeout + 5_000
@@ -155,7 +158,9 @@ defmodule Rhizome do
   Returns when the daemon has said hello, or `{:error, %Rhizome.Error{code:
   :start_failed}}` with a message that says why and a `:reason` in its details. It
   takes some milliseconds, and in a `:dir` the time to read what is there: about
-  a second for a million mutations since the last checkpoint. A store whose log
+  a second for a million mutations since the last checkpoint, for which a
+  supervisor waits with the children behind it. Why a start failed is also in
+  the log. A store whose log
   is refused does start, and answers every request with `:log_refused`.
 
       iex> {:ok, store} = Rhizome.start_link(memory_limit: 64 * 1024 * 1024)
@@ -203,7 +208,10 @@ defmodule Rhizome do
   @doc """
   Facts about a store: `:seq`, the number of mutations so far; `:tables`, how
   many there are; `:memory_bytes`, `:memory_peak_bytes` and
-  `:memory_limit_bytes`; `:version`, `:protocol` and `:os_pid` of the daemon.
+  `:memory_limit_bytes` (a number or `:infinity`); of the daemon its `:version`,
+  `:protocol`, `:os_pid`, and `:sealed`, whether the operating system lets it do no
+  more than it has to; and since its start `:commands`, `:frames_in`, `:bytes_in` and
+  `:bytes_out`.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> Rhizome.info(store).seq
@@ -214,11 +222,14 @@ defmodule Rhizome do
     * `:durable_seq` - the mutations up to here are on the disk; `:sync` is the
       policy, or `:memory`.
     * `:store_id` - the name that the store was given when it was made.
-    * `:log` - a map of `:dir`, `:log_bytes` since the last checkpoint,
-      `:checkpoint_seq` and `:checkpoint_bytes`, `:checkpointing` (whether one is
-      being written), `:segments`, `:syncs`, `:full` (whether there is no room) and more.
-    * `:recovered` - how the daemon started: a map of `:checkpoint`, `:records`,
-      `:bytes`, `:ms`, `:fresh` (there was nothing), `:clean` (it had been stopped in
+    * `:log` - a map of `:dir`, `:epoch` (how many times the store was opened),
+      `:log_bytes` since the last checkpoint, `:pending_bytes` of them that are not
+      written yet, `:checkpoint_seq` and `:checkpoint_bytes` (0 if there is none),
+      `:checkpointing` (whether one is being written), `:segments` (files of the log),
+      `:syncs` since the start, and `:full` (whether the last mutation found no room).
+    * `:recovered` - how the daemon started: a map of `:checkpoint` (the seq of the
+      one it began with, or 0), `:records` and `:bytes` that were read behind it, `:ms`
+      that it took, `:fresh` (there was nothing), `:clean` (it had been stopped in
       an orderly way) and `:torn`: `nil`, or what a crash had torn off the end of
       the log, a map of `:bytes`, the `:seq` before it, `:file`, `:offset`, and
       `:saved`, where it is.
@@ -275,7 +286,10 @@ defmodule Rhizome do
 
   It takes the time that writing the store takes, so `:timeout` is `:infinity` unless
   it is given. Errors: `:no_log` if the store is in memory only; `:log_full` and
-  `:io`, after which the store goes on as before.
+  `:io` if the checkpoint cannot be written, after which the store goes on as before.
+  If it is the log that fails meanwhile, the daemon ends as it does at any other time:
+  the answer is `:daemon_down`, the store is started again from the last checkpoint
+  and the log behind it, and what there was of the new one is deleted.
 
       iex> dir = Path.join(System.tmp_dir!(), "rhizome-\#{System.os_time()}")
       iex> {:ok, store} = Rhizome.start_link(dir: dir)

@@ -71,7 +71,7 @@ defmodule Rhizome.DemoTest do
     Rhizome.stop(store)
     File.write!(Path.join(context.tmp_dir, "store/MANIFEST"), "garbage")
     assert {output, 75} = demo(["--input", path], context)
-    assert output =~ "demo: #{Path.join(context.tmp_dir, "store")}: "
+    assert output =~ "demo: the log in #{Path.join(context.tmp_dir, "store")} is refused: "
     refute output =~ "**"
   end
 

@@ -1,5 +1,6 @@
 defmodule Rhizome.GuideTest do
-  # The guides run from top to bottom, and what their comments say is so.
+  # The guides can be typed into iex from top to bottom, and what their comments
+  # say is so.
   use Rhizome.Case, async: true
 
   @guides Path.expand("../../elixir/guides", __DIR__)
@@ -8,43 +9,77 @@ defmodule Rhizome.GuideTest do
   @moduletag :capture_log
 
   test "every example of the first one" do
-    start_store(name: MyStore)
-    assert run("getting_started.md") > 8
+    assert type("getting_started.md", & &1) > 8
+
+    # The loader's table comes back after the daemon's death, as is said there.
+    primes = Rhizome.handle(MyCache, :primes, :set)
+    await(fn -> Rhizome.ping(MyCache) == :ok and loaded?(primes) end)
+    store = Process.whereis(MyCache)
+    signal(daemon(store), "KILL")
+    await(fn -> Process.whereis(MyCache) != store and loaded?(primes) end)
+    stop_all()
   end
 
   test "every example of the one on durability", %{tmp_dir: tmp_dir} do
-    start_store(name: MyStore, dir: Path.join(tmp_dir, "data"))
-    assert run("durability.md") >= 8
+    dir = Path.join(tmp_dir, "data")
+    assert type("durability.md", &String.replace(&1, ~s("data"), inspect(dir))) > 8
+    stop_all()
   end
 
-  defp run(guide) do
+  defp loaded?(primes) do
+    Rhizome.to_list(primes) == [2, 3, 5, 7]
+  rescue
+    _error in Rhizome.Error -> false
+  end
+
+  # What the guides have started is linked to the one who has typed them.
+  defp stop_all do
+    {:links, links} = Process.info(self(), :links)
+    for pid <- links, is_pid(pid), do: Supervisor.stop(pid)
+  end
+
+  defp type(guide, edit) do
     blocks =
       for [_, code] <-
             Regex.scan(~r/```elixir\n(.*?)```/s, File.read!(Path.join(@guides, guide))),
-          not (code =~ "def deps" or code =~ "children ="),
-          do: code
+          not (code =~ "def deps"),
+          do: edit.(code)
 
-    Enum.reduce(blocks, [], &run/2)
+    Enum.reduce(blocks, [], fn code, binding ->
+      code |> String.split("\n") |> Enum.reduce({"", binding}, &type_line/2) |> entered!()
+    end)
+
     length(blocks)
   end
 
-  # A line with a comment that is a term is checked; the binding is handed on.
-  defp run(code, binding) do
-    {_result, binding} = Code.eval_string(checked(code), binding)
-    binding
+  # As iex does: what is complete is evaluated when its line ends, so a line
+  # that begins with an operator comes too late.
+  defp type_line(line, {typed, binding}) do
+    code = typed <> checked(line) <> "\n"
+
+    case Code.string_to_quoted(code) do
+      {:ok, quoted} ->
+        {_result, binding} = Code.eval_quoted(quoted, binding)
+        {"", binding}
+
+      {:error, {_meta, _message, ""}} ->
+        {code, binding}
+
+      {:error, error} ->
+        flunk("iex would not take this: #{inspect(error)}\n#{code}")
+    end
   end
 
-  defp checked(code) do
-    code
-    |> String.split("\n")
-    |> Enum.map_join("\n", fn line ->
-      with [call, expected] <- String.split(line, ~r/\s+# /, parts: 2),
-           {:ok, _term} <- term(expected) do
-        "#{inspect(__MODULE__)}.same!((#{call}), #{expected})"
-      else
-        _no_comment -> line
-      end
-    end)
+  defp entered!({"", binding}), do: binding
+
+  # A line with a comment that is a term is checked.
+  defp checked(line) do
+    with [call, expected] <- String.split(line, ~r/\s+# /, parts: 2),
+         {:ok, _term} <- term(expected) do
+      "#{inspect(__MODULE__)}.same!((#{call}), #{expected})"
+    else
+      _no_comment -> line
+    end
   end
 
   defp term(text) do

@@ -113,6 +113,12 @@ defmodule Rhizome.Client do
     Error.new(:stopped, nil, %{outcome: :unknown})
   end
 
+  # The call came when the start had failed and nobody answered any more.
+  defp exit_error(%Error{code: :start_failed, message: message, details: details}) do
+    details = details |> Map.take([:reason, :dir]) |> Map.put(:outcome, :not_sent)
+    Error.new(:stopped, "the store did not start: #{message}", details)
+  end
+
   defp exit_error(:calling_self), do: exit(:calling_self)
 
   defp exit_error(reason) do

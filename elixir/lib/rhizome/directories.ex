@@ -4,7 +4,7 @@ defmodule Rhizome.Directories do
   # life of a store's process: the highest seq that was acknowledged.
   #
   # The daemon is told at its next start, and refuses a log that does not reach
-  # it. So even the last mutations before a crash, of which nothing in the log
+  # it, or one of another store. So even the last mutations before a crash, of which nothing in the log
   # can prove that anybody was promised them, are not taken for a torn tail if
   # they are missing. That is sound under every sync policy: what was written
   # outlives the daemon, and if the operating system had died, so would we.
@@ -44,13 +44,20 @@ defmodule Rhizome.Directories do
   end
 
   # What a daemon that starts in this directory must find there.
-  @spec expected(Path.t()) :: {store_id(), non_neg_integer()} | nil
+  @spec expected(Path.t()) :: {store_id(), pos_integer()} | nil
   def expected(dir) do
-    case :ets.lookup(@table, dir) do
-      [{^dir, store_id, ref}] -> {store_id, :atomics.get(ref, 1)}
-      [] -> nil
+    with [{^dir, store_id, ref}] <- :ets.lookup(@table, dir),
+         seq when seq > 0 <- :atomics.get(ref, 1) do
+      {store_id, seq}
+    else
+      _nothing -> nil
     end
   end
+
+  # Whether a store was up there and did not end in order, or still is: whoever
+  # starts one there now starts it again.
+  @spec known?(Path.t()) :: boolean()
+  def known?(dir), do: :ets.member(@table, dir)
 
   # A daemon is up and has recovered everything to `seq`.
   @spec up(Path.t(), store_id(), non_neg_integer()) :: entry()
@@ -74,10 +81,11 @@ defmodule Rhizome.Directories do
     :ok
   end
 
-  # Whoever asks knows that the directory is another one now.
+  # Whoever asks knows that the directory is another one now. A store that is at
+  # work there keeps its entry, and remembers from its next acknowledgement on.
   @spec forget_all(Path.t()) :: :ok
   def forget_all(dir) do
-    :ets.delete(@table, dir)
+    for {_dir, _store_id, ref} <- :ets.lookup(@table, dir), do: :atomics.put(ref, 1, 0)
     unfailed(dir)
   end
 
@@ -106,7 +114,7 @@ defmodule Rhizome.Directories do
 
       {count, at} ->
         wait = Enum.at(@waits, count - 1, List.last(@waits))
-        if expected(dir), do: max(at + wait - now(), 0), else: 0
+        if known?(dir), do: max(at + wait - now(), 0), else: 0
     end
   end
 

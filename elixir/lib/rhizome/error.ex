@@ -30,7 +30,7 @@ defmodule Rhizome.Error do
     timeout: "no answer came in time; whether the request was carried out is unknown",
     daemon_down: "the daemon died before it answered",
     unknown_result: "the daemon ended before it answered; the mutation may be done or not",
-    stopped: "the store is not running: not started, stopped, or about to be restarted",
+    stopped: "the store is not running: not started, stopped, or just being started again",
     start_failed: "the daemon did not start"
   ]
 
@@ -104,6 +104,11 @@ defmodule Rhizome.Error do
   def new(code, message \\ nil, details \\ %{}) do
     %__MODULE__{code: code, message: message || text(code), details: details}
   end
+
+  # What a store answers to a call that is none of this library's.
+  @doc false
+  @spec bad_call() :: t()
+  def bad_call, do: new(:bad_request, "a store takes no such call", %{outcome: :not_sent})
 
   for {code, text} <- @daemon_codes ++ @client_codes do
     defp text(unquote(code)), do: unquote(text)

@@ -123,8 +123,9 @@ defmodule Rhizome.Log do
   that its next start takes what it finds there.
 
   For a log that was refused because it ends before the last acknowledged
-  mutation, when it is settled that nothing better can be had. A new VM knows
-  nothing of it, either.
+  mutation, or because it is another store's, when it is settled that nothing
+  better can be had. A new VM knows nothing of it, either. A store that is at work
+  in `dir` goes on, and what it acknowledges from then on is remembered again.
 
       iex> Rhizome.Log.forget("data/that/was/repaired")
       :ok

@@ -36,8 +36,8 @@ defmodule Rhizome.Options do
          "`config :rhizome, :executable`, then the one that was compiled with the library."},
     dir:
       {:directory, nil,
-       "The directory in which the store lives, made if it is missing; relative to where the " <>
-         "VM runs. Without it, or with `nil`, the store is in memory only. One store at a time " <>
+       "The directory in which the store lives, made if it is missing. A relative path is " <>
+         "taken from where the VM is when the child specification is made. Without it, or with `nil`, the store is in memory only. One store at a time " <>
          "can have a directory."},
     sync:
       {:sync, {:interval, 1_000},
@@ -84,8 +84,8 @@ defmodule Rhizome.Options do
          "behind the item that passes 1 MiB, whatever this is. The daemon's default is 64 MiB."}
   ]
 
-  @idempotency_key {:any, :unset,
-                    "Any term that names this mutation: a second one with the same key does " <>
+  @idempotency_key {:key, :unset,
+                    "Any term but `nil` that names this mutation: a second one with the same key does " <>
                       "nothing and is answered as the first one was. See \"Retries\" in `Rhizome`."}
 
   @call [timeout: @timeout]
@@ -260,6 +260,11 @@ defmodule Rhizome.Options do
     "unknown option #{inspect(name)}; the options are #{inspect(Keyword.keys(schema))}"
   end
 
+  # Mostly a key that was to come from somewhere and did not.
+  defp check!(:key, name, nil) do
+    raise ArgumentError, "option #{inspect(name)} must not be nil; leave the option away"
+  end
+
   defp check!(type, name, value) do
     if valid?(type, value) do
       value
@@ -269,7 +274,7 @@ defmodule Rhizome.Options do
     end
   end
 
-  defp valid?(:any, _value), do: true
+  defp valid?(type, _value) when type in [:any, :key], do: true
   defp valid?(:boolean, value), do: is_boolean(value)
   defp valid?(:positive, value), do: is_integer(value) and value > 0
   defp valid?(:non_negative, value), do: is_integer(value) and value >= 0
@@ -284,8 +289,8 @@ defmodule Rhizome.Options do
   defp valid?(:timeout, value), do: is_integer(value) and value in 0..@timeout_max
   defp valid?(:path, value), do: is_binary(value)
   defp valid?(:directory, nil), do: true
-  defp valid?(:directory, ""), do: false
-  defp valid?(:directory, value), do: is_binary(value) and not String.contains?(value, <<0>>)
+  defp valid?(:directory, value) when is_binary(value) or is_list(value), do: directory?(value)
+  defp valid?(:directory, _value), do: false
   defp valid?(:segment_bytes, value), do: is_integer(value) and value in @segment_bytes
   defp valid?(:sync, {:interval, ms}), do: is_integer(ms) and ms in @interval_ms
   defp valid?(:sync, value), do: value in [:always, :none]
@@ -302,6 +307,13 @@ defmodule Rhizome.Options do
   defp valid?(:name, {:global, _term}), do: true
   defp valid?(:name, {:via, module, _term}), do: is_atom(module)
   defp valid?(:name, _name), do: false
+
+  defp directory?(path) do
+    path = IO.chardata_to_string(path)
+    path != "" and not String.contains?(path, <<0>>)
+  rescue
+    _error in [ArgumentError, UnicodeConversionError] -> false
+  end
 
   defp checkpoint?({:ratio, ratio}), do: ratio == :never or (is_number(ratio) and ratio > 0)
   defp checkpoint?({:min_bytes, n}), do: is_integer(n) and n in 0..@memory_bytes_max

@@ -128,8 +128,23 @@ defmodule Rhizome.PortOwner do
   @impl true
   def init(options) do
     Process.flag(:trap_exit, true)
-    parent = parent()
 
+    case start(options, parent()) do
+      {:ok, state} ->
+        {:ok, state}
+
+      {:error, error} ->
+        start_failed(error, options)
+        Startup.turn_away_all()
+        {:stop, error}
+
+      {:exit, reason} ->
+        Startup.turn_away_all()
+        {:stop, reason}
+    end
+  end
+
+  defp start(options, parent) do
     with :ok <- check_application(),
          {:ok, executable} <- Executable.find(options[:executable]),
          :ok <- back_off(options.dir, parent),
@@ -138,7 +153,7 @@ defmodule Rhizome.PortOwner do
       state =
         start_reaper(%__MODULE__{
           port: port,
-          store: Map.get(options, :name, self()),
+          store: store(options),
           started: started,
           dir: options.dir,
           max_in_flight: options.max_in_flight,
@@ -149,11 +164,10 @@ defmodule Rhizome.PortOwner do
 
       options = Map.put(options, :executable, executable)
       port |> Startup.await_hello(options, parent, state.store) |> started(state)
-    else
-      {:error, error} -> {:stop, error}
-      {:exit, reason} -> {:stop, reason}
     end
   end
+
+  defp store(options), do: Map.get(options, :name, self())
 
   defp check_application do
     if Process.whereis(Rhizome.ReaperSupervisor) do
@@ -168,19 +182,47 @@ defmodule Rhizome.PortOwner do
 
   defp back_off(dir, parent) do
     case Directories.back_off(dir) do
-      0 ->
-        :ok
-
-      wait ->
-        Logger.warning("Rhizome starts in #{dir} again in #{wait} ms")
-
-        receive do
-          {:EXIT, ^parent, reason} -> {:exit, reason}
-        after
-          wait -> :ok
-        end
+      0 -> :ok
+      wait -> Startup.wait(wait, parent)
     end
   end
+
+  # A supervisor says that a child has failed, but not in words.
+  defp start_failed(error, options) do
+    store = store(options)
+    wait = note_failure(options.dir, error.details[:reason])
+
+    Telemetry.execute(
+      [:rhizome, :daemon, :start_failed],
+      %{
+        system_time: System.system_time(),
+        wait: System.convert_time_unit(wait, :millisecond, :native)
+      },
+      %{store: store, dir: options.dir, error: error}
+    )
+
+    Logger.error(
+      "Rhizome #{inspect(store)}#{in_dir(options.dir)} did not start: " <>
+        "#{error.message}#{next_start(wait)}"
+    )
+  end
+
+  # How long the next start will wait. There are failures that no patience mends.
+  defp note_failure(nil, _reason), do: 0
+
+  defp note_failure(_dir, reason) when reason in [:not_started, :usage, :protocol, :no_hello],
+    do: 0
+
+  defp note_failure(dir, _reason) do
+    Directories.failed(dir)
+    Directories.back_off(dir)
+  end
+
+  defp in_dir(nil), do: ""
+  defp in_dir(dir), do: " in #{dir}"
+
+  defp next_start(0), do: ""
+  defp next_start(wait), do: ". The next start is in #{wait} ms"
 
   # A program that has exited already has no os_pid, and needs no reaper.
   defp start_reaper(state) do
@@ -225,9 +267,8 @@ defmodule Rhizome.PortOwner do
     )
 
     Logger.error(
-      "Rhizome #{inspect(state.store)} is not available: #{Exception.message(error)} " <>
-        "(#{inspect(Map.drop(error.details, [:dir, :outcome]))}). Nothing was changed. Every " <>
-        "request is answered with this error until the store is started again"
+      "Rhizome #{inspect(state.store)} is not available: #{error.message}. Nothing was " <>
+        "changed. Every request is answered with this error until the store is started again"
     )
 
     {:ok, %{state | port: nil, reaper: nil, os_process: nil, refused: error}}
@@ -235,17 +276,12 @@ defmodule Rhizome.PortOwner do
 
   defp started({:error, error}, state) do
     give_up(state)
-
-    if state.dir && error.details[:reason] not in [:locked, :usage, :protocol, :no_hello] do
-      Directories.failed(state.dir)
-    end
-
-    {:stop, error}
+    {:error, error}
   end
 
   defp started({:exit, reason}, state) do
     give_up(state)
-    {:stop, reason}
+    {:exit, reason}
   end
 
   defp remember(dir, %{store_id: store_id, seq: seq})
@@ -290,7 +326,7 @@ defmodule Rhizome.PortOwner do
 
   # A store lives on whatever strangers say to it.
   def handle_call(_unknown, _from, state) do
-    {:reply, {:error, Error.new(:bad_request, "a store takes no such call", not_sent())}, state}
+    {:reply, {:error, Error.bad_call()}, state}
   end
 
   @impl true
@@ -565,15 +601,21 @@ defmodule Rhizome.PortOwner do
       %{store: state.store, os_pid: os_pid(state), reason: reason}
     )
 
-    if state.dir do
-      if reason in [:io, :no_memory],
-        do: Directories.failed(state.dir),
-        else: Directories.unfailed(state.dir)
-    end
-
+    if state.dir, do: note_end(reason, state)
     message = "the daemon died (#{inspect(reason)}) before it answered"
     {:stop, {:daemon_exit, reason}, fail_pending(state, :daemon_down, message)}
   end
+
+  defp note_end(reason, state) when reason in [:io, :no_memory] do
+    Directories.failed(state.dir)
+
+    Logger.warning(
+      "Rhizome #{inspect(state.store)} in #{state.dir}: the daemon ended with " <>
+        "#{inspect(reason)}#{next_start(Directories.back_off(state.dir))}"
+    )
+  end
+
+  defp note_end(_reason, state), do: Directories.unfailed(state.dir)
 
   defp fail_pending(state, code, message) do
     unsent = for {id, _request, _bytes} <- queue(state), into: MapSet.new(), do: id
@@ -603,8 +645,21 @@ defmodule Rhizome.PortOwner do
 
     close(state.port)
 
-    if reap(state, time_left(deadline)) == :exited and end_of_daemon == :orderly and state.entry,
-      do: Directories.forget(state.entry)
+    case reap(state, time_left(deadline)) do
+      :killed -> warn_of_kill(state)
+      :exited -> if end_of_daemon == :orderly and state.entry, do: Directories.forget(state.entry)
+    end
+  end
+
+  defp warn_of_kill(state) do
+    Logger.warning(
+      "Rhizome #{inspect(state.store)}#{in_dir(state.dir)}: the daemon had not ended within " <>
+        "the :shutdown_timeout of #{state.grace} ms and was killed" <>
+        if(state.dir,
+          do: ". What was acknowledged is in the log; a checkpoint at_stop may need more time",
+          else: ""
+        )
+    )
   end
 
   # Answers what was accepted, accepts no more, until the deadline or until

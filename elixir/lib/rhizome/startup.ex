@@ -12,6 +12,11 @@ defmodule Rhizome.Startup do
   #
   # What a recovery found is told here, too: a line in the log and an event for
   # telemetry.
+  #
+  # The store's name is registered before init/1 is called, so requests come in
+  # while there is nobody to carry them out. They are answered at once: left in
+  # the mailbox, they would wait beyond their time and then be carried out after
+  # all.
 
   require Logger
 
@@ -90,7 +95,6 @@ defmodule Rhizome.Startup do
   defp sync(policy), do: policy
 
   defp expect(nil), do: nil
-  defp expect({_store_id, 0}), do: nil
   defp expect({store_id, seq}), do: "#{Base.encode16(store_id, case: :lower)}:#{seq}"
 
   # Erlang writes floats as 2.0e-5, too.
@@ -118,13 +122,31 @@ defmodule Rhizome.Startup do
   @spec await_hello(port(), map(), pid() | nil, term()) :: outcome()
   def await_hello(port, options, parent, store) do
     patience = options.start_timeout + if(options.dir, do: lock_wait(options), else: 0)
-    context = %{port: port, options: options, parent: parent, store: store}
-    listen(Map.merge(context, %{logged: now(), started: now()}), patience)
+
+    context = %{
+      port: port,
+      options: options,
+      parent: parent,
+      store: store,
+      started: now(),
+      logged: now(),
+      recovering: false
+    }
+
+    context |> start_timer(patience) |> listen()
   end
 
-  defp listen(%{port: port, parent: parent} = context, patience) do
+  defp start_timer(context, patience) do
+    timer = :erlang.start_timer(patience, self(), :silent)
+    Map.merge(context, %{timer: timer, patience: patience})
+  end
+
+  # A timer and no `after`, which each of many calls would set back.
+  defp listen(%{port: port, parent: parent, timer: timer} = context) do
     receive do
       {^port, {:data, frame}} ->
+        :erlang.cancel_timer(timer)
+
         case Protocol.decode_frame(frame) do
           {:ok, [_event | _more] = events} -> hear(events, context)
           _nonsense -> no_hello()
@@ -135,13 +157,18 @@ defmodule Rhizome.Startup do
 
       {:EXIT, ^parent, reason} ->
         {:exit, reason}
-    after
-      patience -> silent(context)
+
+      {:timeout, ^timer, :silent} ->
+        silent(context)
+
+      {:"$gen_call", from, call} ->
+        turn_away(from, call)
+        listen(context)
     end
   end
 
   defp hear([{:recovering, progress} | rest], context) do
-    hear(rest, progress(progress, context))
+    hear(rest, progress(progress, %{context | recovering: true}))
   end
 
   defp hear([{:failed, {code, message, details}} | _rest], context) do
@@ -167,7 +194,7 @@ defmodule Rhizome.Startup do
     hear(rest, context)
   end
 
-  defp hear([], context), do: listen(context, context.options.start_timeout)
+  defp hear([], context), do: context |> start_timer(context.options.start_timeout) |> listen()
   defp hear(_nonsense, _context), do: no_hello()
 
   defp no_hello do
@@ -175,10 +202,12 @@ defmodule Rhizome.Startup do
     {:error, Error.new(:start_failed, message, %{reason: :no_hello})}
   end
 
-  defp silent(%{options: options}) do
+  defp silent(%{options: options, patience: patience} = context) do
     message =
-      "the daemon said no hello within #{options.start_timeout} ms; " <>
-        "is #{options.executable} a Rhizome daemon?"
+      if context.recovering,
+        do:
+          "the daemon recovers #{options.dir} and has not said how far it is for #{patience} ms",
+        else: "the daemon said no hello within #{patience} ms; #{daemon?(options)}"
 
     {:error, Error.new(:start_failed, message, %{reason: :timeout})}
   end
@@ -187,10 +216,17 @@ defmodule Rhizome.Startup do
   defp exited(:log_refused, context), do: failed(:log_refused, nil, %{}, context)
   defp exited(:locked, context), do: failed(:locked, nil, %{}, context)
 
+  defp exited(:normal, %{recovering: false, options: options}) do
+    message = "the daemon exited with status 0 before it said hello; #{daemon?(options)}"
+    {:error, Error.new(:start_failed, message, %{reason: :normal})}
+  end
+
   defp exited(reason, _context) do
     message = "the daemon exited with #{inspect(reason)} before it said hello"
     {:error, Error.new(:start_failed, message, %{reason: reason})}
   end
+
+  defp daemon?(options), do: "is #{options.executable} a Rhizome daemon?"
 
   defp await_exit(port) do
     receive do
@@ -201,7 +237,8 @@ defmodule Rhizome.Startup do
   end
 
   defp failed(:log_refused, message, details, %{options: options}) do
-    message = "#{options.dir}: " <> (message || Error.new(:log_refused).message)
+    why = message || "the daemon did not say why; see rhizome check --help"
+    message = "the log in #{options.dir} is refused: #{why}"
     details = Map.merge(details, %{dir: options.dir, outcome: :not_sent})
     {:refused, Error.new(:log_refused, message, details)}
   end
@@ -220,6 +257,50 @@ defmodule Rhizome.Startup do
   defp failed(code, message, details, %{options: options}) do
     details = Map.merge(details, %{dir: options.dir, reason: code})
     {:error, Error.new(:start_failed, "#{options.dir}: #{message}", details)}
+  end
+
+  ## Calls that come too early
+
+  # Waits, and ends before its time only with `parent`.
+  @spec wait(non_neg_integer(), pid() | nil) :: :ok | {:exit, term()}
+  def wait(milliseconds, parent) do
+    await_timer(:erlang.start_timer(milliseconds, self(), :waited), parent)
+  end
+
+  defp await_timer(timer, parent) do
+    receive do
+      {:timeout, ^timer, :waited} ->
+        :ok
+
+      {:EXIT, ^parent, reason} ->
+        {:exit, reason}
+
+      {:"$gen_call", from, call} ->
+        turn_away(from, call)
+        await_timer(timer, parent)
+    end
+  end
+
+  # All who have called until now, of a store that does not start.
+  @spec turn_away_all() :: :ok
+  def turn_away_all do
+    receive do
+      {:"$gen_call", from, call} ->
+        turn_away(from, call)
+        turn_away_all()
+    after
+      0 -> :ok
+    end
+  end
+
+  defp turn_away(from, call), do: GenServer.reply(from, {:error, too_early(call)})
+
+  defp too_early({:request, _encoded_op, _timeout}), do: starting()
+  defp too_early(:recovered), do: starting()
+  defp too_early(_unknown), do: Error.bad_call()
+
+  defp starting do
+    Error.new(:stopped, "the store is starting; try again", %{outcome: :not_sent})
   end
 
   ## Recovery
@@ -250,7 +331,8 @@ defmodule Rhizome.Startup do
 
   defp mib(bytes), do: Float.round(bytes / (1024 * 1024), 1)
 
-  defp recovered(%{recovered: %{} = recovered} = hello, %{store: store, options: options}) do
+  defp recovered(%{recovered: %{} = recovered} = hello, context) do
+    %{store: store, options: options} = context
     torn = if is_map(recovered[:torn]), do: recovered.torn
 
     Telemetry.execute(
@@ -279,9 +361,20 @@ defmodule Rhizome.Startup do
           "#{torn.offset}) were cut and saved as #{torn.saved}"
       )
     end
+
+    if Directories.known?(options.dir) do
+      Logger.info(
+        "Rhizome #{inspect(store)} is back after #{now() - context.started} ms: at mutation " <>
+          "#{hello[:seq]}, with #{recovered[:records] || 0} records read from " <>
+          "#{origin(recovered[:checkpoint])}"
+      )
+    end
   end
 
   defp recovered(_in_memory, _context), do: :ok
+
+  defp origin(seq) when is_integer(seq) and seq > 0, do: "the checkpoint of #{seq} on"
+  defp origin(_none), do: "the beginning of the log"
 
   defp now, do: System.monotonic_time(:millisecond)
 end

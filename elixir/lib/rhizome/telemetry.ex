@@ -12,6 +12,7 @@ defmodule Rhizome.Telemetry do
   | `[:rhizome, :request, :exception]` | `duration`, `monotonic_time` | the same and `kind`, `reason`, `stacktrace` |
   | `[:rhizome, :daemon, :up]` | `system_time`, `duration` (of the start) | `store`, `os_pid`, `version` |
   | `[:rhizome, :daemon, :down]` | `system_time`, `in_flight` (requests left unanswered) | `store`, `os_pid`, `reason` |
+  | `[:rhizome, :daemon, :start_failed]` | `system_time`, `wait`: how long the next start will wait | `store`, `dir`, `error`: what `start_link/1` returns |
   | `[:rhizome, :daemon, :refused]` | `system_time` | `store`, `dir`, `error`: why the log was refused |
   | `[:rhizome, :recovery, :progress]` | `bytes`, `total_bytes` | `store`, `dir` |
   | `[:rhizome, :recovery, :stop]` | `duration`, `records` and `bytes` that were read, `torn_bytes` | `store`, `dir`, `seq`, `checkpoint` (its seq), `fresh`, `clean`, `torn`: `nil` or a map of `file`, `offset`, `bytes`, `seq`, `saved` |
@@ -25,7 +26,7 @@ defmodule Rhizome.Telemetry do
   stores with a `:dir`.
 
       iex> Rhizome.Telemetry.events() |> length()
-      12
+      13
 
   """
 
@@ -37,6 +38,7 @@ defmodule Rhizome.Telemetry do
     [:rhizome, :request, :exception],
     [:rhizome, :daemon, :up],
     [:rhizome, :daemon, :down],
+    [:rhizome, :daemon, :start_failed],
     [:rhizome, :daemon, :refused],
     [:rhizome, :recovery, :progress],
     [:rhizome, :recovery, :stop],

@@ -239,10 +239,11 @@ defmodule Rhizome.CrashTest do
     next
   end
 
+  # Others than the one who opens a port may see it before it has a process: 0.
   defp daemon_of(owner) do
     with {:links, links} <- Process.info(owner, :links),
          port when port != nil <- Enum.find(links, &is_port/1),
-         {:os_pid, os_pid} <- Port.info(port, :os_pid) do
+         {:os_pid, os_pid} when os_pid > 0 <- Port.info(port, :os_pid) do
       OsProcess.new(os_pid)
     else
       _none -> nil

@@ -45,8 +45,16 @@ defmodule Rhizome.DurabilityTest do
       Rhizome.insert_all!(set, Enum.to_list(1..1_000))
       digest = Rhizome.digest!(name)
       old = Process.whereis(name)
-      signal(daemon(name), "KILL")
-      await(fn -> Process.whereis(name) not in [nil, old] end)
+
+      log =
+        capture_log(fn ->
+          signal(daemon(name), "KILL")
+          await_restart(name, old)
+        end)
+
+      assert log =~
+               ~r/#{inspect(name)} is back after \d+ ms: at mutation 2, with 2 records read from the beginning of the log/
+
       assert Rhizome.count(set) == 1_000
       assert Rhizome.digest!(name) == digest
       assert %{fresh: false, clean: false} = Rhizome.info(name).recovered
@@ -235,6 +243,32 @@ defmodule Rhizome.DurabilityTest do
       stop(store)
     end
 
+    test "that comes again with another command is refused", %{dir: dir} do
+      store = open(dir)
+      items = Rhizome.create_table!(store, :items, :pom)
+      set = Rhizome.create_table!(store, :s, :set)
+      assert {:ok, 1} = Rhizome.insert_row(items, "tea", idempotency_key: :k)
+
+      others = [
+        &Rhizome.insert_rows(items, ["tea"], &1),
+        &Rhizome.insert(set, 1, &1),
+        &Rhizome.clear(items, &1),
+        &Rhizome.run(store, Batch.insert_row(Batch.new(), items, "tea"), &1),
+        &Rhizome.create_table(store, :other, :set, &1),
+        &Rhizome.drop_table(set, &1)
+      ]
+
+      for other <- others do
+        assert {:error, %Error{code: :bad_argument}} = other.(idempotency_key: :k)
+      end
+
+      assert_raise Error, ~r/bad_argument/, fn -> Rhizome.insert!(set, 1, idempotency_key: :k) end
+      # The same command is taken for the same mutation.
+      assert {:ok, 1} = Rhizome.insert_row(items, "coffee", idempotency_key: :k)
+      assert {Rhizome.to_list(items), Rhizome.to_list(set)} == {[{1, "tea"}], []}
+      stop(store)
+    end
+
     # Each order is a row: one that is carried out twice would be two.
     test "a retry across kill -9 is carried out once", %{dir: dir} do
       name = __MODULE__.Retried
@@ -387,20 +421,40 @@ defmodule Rhizome.DurabilityTest do
       signal(daemon(name), "STOP")
       truncate(segment, offset)
       signal(daemon(name), "KILL")
-      await(fn -> Process.whereis(name) not in [nil, old] end)
+      await_restart(name, old)
       assert {:error, %Error{code: :log_refused} = error} = Rhizome.insert(set, 0)
       assert %{missing_from: 41, missing_to: 51, offset: ^offset} = error.details
 
       # A restart does not change that, but somebody who knows may.
       refused = Process.whereis(name)
       Process.exit(refused, :shutdown)
-      await(fn -> Process.whereis(name) not in [nil, refused] end)
+      await_restart(name, refused)
       assert {:error, %Error{code: :log_refused}} = Rhizome.ping(name)
       Log.forget(dir)
       refused = Process.whereis(name)
       Process.exit(refused, :shutdown)
-      await(fn -> Process.whereis(name) not in [nil, refused] end)
+      await_restart(name, refused)
       assert Rhizome.to_list(set) == Enum.to_list(1..39)
+    end
+
+    test "is missed if another store lies in its place", %{dir: dir} do
+      store = open(dir)
+      stop(store)
+      File.rename!(dir, dir <> ".other")
+
+      store = open(dir)
+      Rhizome.create_table!(store, :s, :set)
+      kill_unsupervised(store)
+      File.rename!(dir, dir <> ".old")
+      File.rename!(dir <> ".other", dir)
+
+      store = open(dir)
+      assert {:error, %Error{code: :log_refused}} = Rhizome.ping(store)
+      stop(store)
+      Log.forget(dir)
+      store = open(dir)
+      assert Rhizome.info(store).seq == 0
+      stop(store)
     end
 
     test "is forgotten at an orderly stop", %{dir: dir} do
@@ -640,6 +694,14 @@ defmodule Rhizome.DurabilityTest do
   defp stop(store) do
     Rhizome.stop(store)
     assert_receive {:EXIT, ^store, :normal}
+  end
+
+  # Until there is another store by this name, and it answers for itself.
+  defp await_restart(name, old) do
+    await(fn ->
+      Process.whereis(name) not in [nil, old] and
+        not match?({:error, %Error{code: :stopped}}, Rhizome.ping(name))
+    end)
   end
 
   # A table's handle, for the store that came after.

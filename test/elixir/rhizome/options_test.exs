@@ -31,6 +31,8 @@ defmodule Rhizome.OptionsTest do
           {:dir, "", "path of a directory"},
           {:dir, "a\0b", "path of a directory"},
           {:dir, :data, "path of a directory"},
+          {:dir, [], "path of a directory"},
+          {:dir, [:data], "path of a directory"},
           {:sync, :never, ":always, {:interval, ms}"},
           {:sync, {:interval, 0}, "1 to 3600000 ms"},
           {:sync, 1_000, ":none"},
@@ -70,6 +72,34 @@ defmodule Rhizome.OptionsTest do
     for option <- [sync: :always, checkpoint: [ratio: :never], segment_bytes: 65_536] do
       assert_raise ArgumentError, ~r/give its :dir, too/, fn -> Rhizome.child_spec([option]) end
     end
+  end
+
+  test "a directory is any path, expanded when the child is specified" do
+    assert Options.validate!([dir: ~c"data/store"], :start).dir == Path.expand("data/store")
+
+    assert Options.validate!([dir: ["data", "/", ~c"store"]], :start).dir ==
+             Path.expand("data/store")
+
+    %{start: {Rhizome, :start_link, [options]}} = Rhizome.child_spec(dir: "data", sync: :none)
+    assert options == [dir: Path.expand("data"), sync: :none]
+    assert %{start: {_, _, [[name: S]]}} = Rhizome.child_spec(name: S)
+    assert %{start: {_, _, [[dir: nil]]}} = Rhizome.child_spec(dir: nil)
+  end
+
+  test "an idempotency key is no nil" do
+    set = Rhizome.handle(NoSuchStore, :s, :set)
+
+    for fun <- [
+          &Rhizome.insert(set, 1, &1),
+          &Rhizome.create_table(NoSuchStore, :s, :set, &1),
+          &Rhizome.run(NoSuchStore, Rhizome.Batch.insert(Rhizome.Batch.new(), set, 1), &1)
+        ] do
+      assert_raise ArgumentError, ~r/must not be nil; leave the option away/, fn ->
+        fun.(idempotency_key: nil)
+      end
+    end
+
+    assert {:error, %{code: :stopped}} = Rhizome.insert(set, 1, idempotency_key: false)
   end
 
   test "an unknown option is named, with those that there are" do

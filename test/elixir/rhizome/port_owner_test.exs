@@ -130,7 +130,7 @@ defmodule Rhizome.PortOwnerTest do
       Rhizome.insert!(set, 1)
       old = Process.whereis(name)
       signal(daemon(name), "KILL")
-      await(fn -> Process.whereis(name) not in [nil, old] end)
+      await(fn -> Process.whereis(name) not in [nil, old] and Rhizome.ping(name) == :ok end)
       assert {:error, %Error{code: :no_table}} = Rhizome.insert(set, 1)
       Rhizome.create_table!(name, :s, :set)
       assert Rhizome.insert!(set, 1).outcome == :inserted

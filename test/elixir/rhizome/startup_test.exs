@@ -51,6 +51,7 @@ defmodule Rhizome.StartupTest do
       {:ok, store} = start(daemon.(), dir: dir)
       await(fn -> Directories.expected(dir) == {@store_id, 7} end)
       kill(store)
+      assert Directories.known?(dir)
 
       assert "#{@hex}:7" == argument("--expect", [dir: dir], tmp_dir)
       # A start that fails does not forget, nor does an owner that is killed.
@@ -71,10 +72,29 @@ defmodule Rhizome.StartupTest do
       path = frames_file(tmp_dir, [[{:hello, durable_hello(5)}]])
       stuck = script(tmp_dir, "cat #{path}; exec sleep 1000")
       {:ok, store} = start(stuck, dir: dir, shutdown_timeout: 100)
-      Rhizome.stop(store)
+      log = capture_log(fn -> Rhizome.stop(store) end)
+      assert log =~ "[warning]"
+      assert log =~ "in #{dir}: the daemon had not ended within the :shutdown_timeout of 100 ms"
       assert Directories.expected(dir) == {@store_id, 5}
       Rhizome.Log.forget(dir)
       assert Directories.expected(dir) == nil
+    end
+
+    test "what was forgotten under a store at work is remembered anew", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      go = Path.join(tmp_dir, "go")
+      hello = frames_file(tmp_dir, [[{:hello, durable_hello(5)}]])
+      more = frames_file(tmp_dir, [[{:seq, 6}]])
+      wait = "while [ ! -e #{go} ]; do sleep 0.01; done"
+      executable = script(tmp_dir, "cat #{hello}; #{wait}; cat #{more}; exec cat >/dev/null")
+      {:ok, store} = start(executable, dir: dir)
+      assert Directories.expected(dir) == {@store_id, 5}
+      assert :ok = Rhizome.Log.forget(dir)
+      assert Directories.expected(dir) == nil
+      File.write!(go, "")
+      await(fn -> Directories.expected(dir) == {@store_id, 6} end)
+      kill(store)
+      assert "#{@hex}:6" == argument("--expect", [dir: dir], tmp_dir)
     end
   end
 
@@ -136,6 +156,143 @@ defmodule Rhizome.StartupTest do
     end
   end
 
+  describe "a store that is starting" do
+    test "turns away who calls, at once", %{tmp_dir: tmp_dir} do
+      name = __MODULE__.Starting
+      dir = Path.join(tmp_dir, "store")
+      go = Path.join(tmp_dir, "go")
+      path = frames_file(tmp_dir, [[{:hello, durable_hello(5)}]])
+
+      executable =
+        script(
+          tmp_dir,
+          "while [ ! -e #{go} ]; do sleep 0.01; done; cat #{path}; exec cat >/dev/null"
+        )
+
+      task = Task.async(fn -> start_and_wait(executable, name: name, dir: dir) end)
+      await(fn -> Process.whereis(name) != nil end)
+      set = Rhizome.handle(name, :s, :set)
+
+      for call <- [
+            fn -> Rhizome.ping(name, timeout: :infinity) end,
+            fn -> Rhizome.insert(set, 1, timeout: :infinity) end,
+            fn -> Rhizome.Client.recovered(name) end
+          ] do
+        assert {:error, %Error{code: :stopped, message: message, details: details}} = call.()
+        assert {message, details.outcome} == {"the store is starting; try again", :not_sent}
+      end
+
+      assert {:error, %Error{code: :bad_request}} = GenServer.call(name, :what)
+      File.write!(go, "")
+      assert {:ok, _store} = Task.await(task)
+    end
+
+    test "does not wait longer because of them", %{tmp_dir: tmp_dir} do
+      name = __MODULE__.Silent
+      executable = script(tmp_dir, "exec cat >/dev/null")
+      task = Task.async(fn -> start_and_wait(executable, name: name, start_timeout: 200) end)
+      await(fn -> Process.whereis(name) != nil end)
+      {time, :down} = timed(fn -> call_until_down(name) end)
+      assert time < 3_000
+      assert {:error, %Error{details: %{reason: :timeout}}} = Task.await(task)
+    end
+
+    defp call_until_down(name) do
+      if Process.whereis(name) do
+        assert {:error, %Error{code: :stopped, details: %{outcome: :not_sent}}} =
+                 Rhizome.ping(name)
+
+        call_until_down(name)
+      else
+        :down
+      end
+    end
+
+    test "turns them away while it waits for its turn", %{tmp_dir: tmp_dir} do
+      name = __MODULE__.Waiting
+      dir = Path.join(tmp_dir, "store")
+      executable = daemon(tmp_dir, [[{:hello, durable_hello(5)}]])
+      {:ok, store} = start(executable, dir: dir)
+      kill(store)
+      Directories.failed(dir)
+      starting = spawn(fn -> start(executable, name: name, dir: dir) end)
+      await(fn -> Process.whereis(name) != nil end)
+      {time, result} = timed(fn -> Rhizome.ping(name) end)
+      assert {:error, %Error{code: :stopped, details: %{outcome: :not_sent}}} = result
+      assert time < 1_000
+      Process.exit(starting, :shutdown)
+    end
+
+    test "and whoever comes when it has failed was not heard", %{tmp_dir: tmp_dir} do
+      error = Error.new(:start_failed, "the disk is gone", %{reason: :io, dir: tmp_dir})
+
+      for {call, store} <- for(call <- [:ping, :insert], do: {call, failing(error)}) do
+        set = Rhizome.handle(store, :s, :set)
+        result = if call == :ping, do: Rhizome.ping(store), else: Rhizome.insert(set, 1)
+        assert {:error, %Error{code: :stopped} = error} = result
+        assert error.message == "the store did not start: the disk is gone"
+        assert error.details == %{outcome: :not_sent, reason: :io, dir: tmp_dir}
+      end
+    end
+
+    # A process that ends as one whose init/1 has failed, on the first call.
+    defp failing(error) do
+      spawn(fn ->
+        receive do
+          {:"$gen_call", _from, _call} -> exit(error)
+        end
+      end)
+    end
+
+    # The store goes away with the task that has started it.
+    defp start_and_wait(executable, options) do
+      Process.flag(:trap_exit, true)
+      start(executable, options)
+    end
+  end
+
+  describe "a start that fails" do
+    test "says why, and when the next one is", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      failed = [{:failed, {:io, "the directory cannot be used", %{errno: :eio}}}]
+      failing = daemon(tmp_dir, [failed], "exit 74")
+
+      log = capture_log(fn -> start(failing, name: __MODULE__.Failing, dir: dir) end)
+      assert log =~ "[error] Rhizome Rhizome.StartupTest.Failing in #{dir} did not start: "
+      assert log =~ "the directory cannot be used"
+      refute log =~ "next start"
+
+      {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(5)}]]), dir: dir)
+      kill(store)
+      log = capture_log(fn -> start(failing, dir: dir) end)
+      assert log =~ ~r/the directory cannot be used. The next start is in (\d{4}) ms/
+      Directories.forget_all(dir)
+
+      log = capture_log(fn -> start(script(tmp_dir, "exit 70"), []) end)
+      assert log =~ ~r/Rhizome #PID<[0-9.]+> did not start: the daemon exited with :internal/
+    end
+
+    test "asks what was started only where that is a question", %{tmp_dir: tmp_dir} do
+      message = fn body, options ->
+        {:error, %Error{code: :start_failed} = error} = start(script(tmp_dir, body), options)
+        error.message
+      end
+
+      dir = Path.join(tmp_dir, "store")
+      options = [dir: dir, start_timeout: 50, shutdown_timeout: 0]
+      path = frames_file(tmp_dir, [[{:recovering, %{done: 1, total: 2}}]])
+      question = "a Rhizome daemon?"
+
+      assert message.("exit 0", options) =~ question
+      assert message.("exec cat >/dev/null", start_timeout: 50) =~ question
+      recovering = message.("cat #{path}; exec cat >/dev/null", options)
+      assert recovering =~ "the daemon recovers #{dir}"
+      refute recovering =~ question
+      refute message.("cat #{path}; exit 0", options) =~ question
+      refute message.("exit 70", options) =~ question
+    end
+  end
+
   describe "a daemon that fails because of its directory" do
     test "a locked one names the holder", %{tmp_dir: tmp_dir} do
       dir = Path.join(tmp_dir, "store")
@@ -190,7 +347,11 @@ defmodule Rhizome.StartupTest do
 
       assert [_before, _after] = String.split(log, "is not available")
       assert log =~ "[error]"
-      assert log =~ "offset: 100"
+
+      assert log =~
+               "is not available: the log in #{dir} is refused: the checksum of a payload is wrong. "
+
+      refute log =~ "%{"
 
       # So does an exit status alone.
       capture_log(fn ->
@@ -202,6 +363,16 @@ defmodule Rhizome.StartupTest do
   end
 
   describe "back-off" do
+    test "is for a directory that another process holds, too", %{tmp_dir: tmp_dir} do
+      dir = Path.join(tmp_dir, "store")
+      {:ok, store} = start(daemon(tmp_dir, [[{:hello, durable_hello(5)}]]), dir: dir)
+      kill(store)
+      locked = script(tmp_dir, "exit 75")
+      assert {:error, %Error{details: %{reason: :locked}}} = start(locked, dir: dir)
+      assert Directories.back_off(dir) in 1_000..2_000
+      Directories.forget_all(dir)
+    end
+
     test "only a restart waits, longer each time, and a supervisor ends it", %{tmp_dir: tmp_dir} do
       dir = Path.join(tmp_dir, "store")
       failing = script(tmp_dir, "exit 74")

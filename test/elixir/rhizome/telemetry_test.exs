@@ -123,6 +123,20 @@ defmodule Rhizome.TelemetryTest do
     Rhizome.stop(store)
   end
 
+  @tag :capture_log
+  @tag :tmp_dir
+  test "a start that fails says why", %{tmp_dir: tmp_dir} do
+    Process.flag(:trap_exit, true)
+    dir = Path.join(tmp_dir, "store")
+    executable = script(tmp_dir, "exit 75")
+
+    {:error, error} =
+      Rhizome.start_link(name: __MODULE__.Failing, executable: executable, dir: dir)
+
+    assert_received {:event, [:rhizome, :daemon, :start_failed], %{system_time: _, wait: 0}, meta}
+    assert meta == %{store: __MODULE__.Failing, dir: dir, error: error}
+  end
+
   @tag :tmp_dir
   test "a long recovery tells how far it is", %{tmp_dir: tmp_dir} do
     frames = [
