@@ -45,10 +45,12 @@ struct check {
     struct survey survey;
     struct manifest manifest; /* as it lies in the directory, if it does */
     bool has_manifest;
-    struct buffer files;  /* struct checked_file, in the order of the log */
-    struct buffer faults; /* struct survey_fault */
-    uint64_t ignored;     /* files that recovery does not look at */
-    bool missing;         /* MANIFEST lists a file that is not there */
+    struct buffer files;      /* struct checked_file, in the order of the log */
+    struct buffer faults;     /* struct survey_fault */
+    uint64_t ignored;         /* files that recovery does not look at */
+    bool checkpoint_missing;  /* MANIFEST lists it */
+    uint64_t segment_missing; /* the first one of these; UINT64_MAX: none */
+    const char *beside;       /* where a MANIFEST lies beside named files */
     uint64_t damaged;
     uint64_t torn;
     bool refused;              /* recovery would refuse it */
@@ -190,7 +192,10 @@ static void find_missing(struct check *check)
             io_close(io, fd);
         if (fd != -ENOENT)
             continue;
-        check->missing = true;
+        if (!is_segment)
+            check->checkpoint_missing = true;
+        else if (manifest->segments[i] < check->segment_missing)
+            check->segment_missing = manifest->segments[i];
         survey_add(&check->survey, name, 0, "the %s is missing",
                    is_segment ? "segment" : "checkpoint");
     }
@@ -226,9 +231,24 @@ static int list_directory(struct check *check)
     return -1;
 }
 
+/* Is a file one of a store, which has a MANIFEST for it? */
+static bool has_manifest_beside(const struct log_source *file)
+{
+    uint64_t seq;
+    int fd = -1;
+
+    if (segment_name_parse(file->name, &seq) ||
+        checkpoint_name_parse(file->name, &seq))
+        fd = io_open(file->io, MANIFEST_NAME, IO_READ);
+    if (fd >= 0)
+        io_close(file->io, fd);
+    return fd >= 0;
+}
+
 /* Files that were named: what they are stands in their headers. */
 static int list_named(struct check *check)
 {
+    check->survey.overlap = true;
     for (size_t i = 0; i < check->source.count; i++) {
         const struct log_source *file = &check->source.files[i];
         const struct file_header *header;
@@ -250,6 +270,8 @@ static int list_named(struct check *check)
         }
         log_reader_close(reader);
         add_file(check, file->io, file->name, is_segment, seq);
+        if (!check->beside && has_manifest_beside(file))
+            check->beside = check->source.names[i];
     }
     sort_files(check);
     return -1;
@@ -379,10 +401,10 @@ static void tell_as_text(const struct check *check,
 {
     struct buffer line = BUFFER(cli_mem());
 
-    text_format(&line, "%s%s: offset %" PRIu64 ": %s%s",
-                torn ? "" : style_begin(STYLE_BAD),
-                source_name(&check->source, fault->file), fault->offset,
-                fault->why, torn ? "" : style_end());
+    text_append(&line, torn ? "" : style_begin(STYLE_BAD));
+    text_visible(&line, source_name(&check->source, fault->file));
+    text_format(&line, ": offset %" PRIu64 ": %s%s", fault->offset, fault->why,
+                torn ? "" : style_end());
     text_format(&line, "; behind mutation %" PRIu64, fault->seq);
     if (fault->skipped)
         text_format(&line, ", %" PRIu64 " bytes %s", fault->skipped,
@@ -421,44 +443,19 @@ static void tell_faults(const struct check *check)
 
 /* --- what to do --------------------------------------------------------- */
 
-/* A word as a shell takes it. */
-static void put_word(struct buffer *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "/._-+:@%,";
-
-    if (*word && strspn(word, plain) == strlen(word)) {
-        text_append(out, word);
-        return;
-    }
-    text_byte(out, '\'');
-    for (; *word; word++) {
-        if (*word == '\'')
-            text_append(out, "'\\'");
-        text_byte(out, *word);
-    }
-    text_byte(out, '\'');
-}
-
 /* The path of a file so that somebody finds it from where we stand. */
 static void put_path(const struct check *check, const char *file,
                      struct buffer *out)
 {
     const struct source *source = &check->source;
-    struct buffer path = BUFFER(cli_mem());
 
-    text_append(&path, source_name(source, file));
-    for (size_t i = 0;
-         source->kind == SOURCE_FILES && source->count > 1 && i < source->count;
-         i++) {
+    for (size_t i = 0; i < source->count && source->kind == SOURCE_FILES; i++) {
         if (strcmp(source->files[i].name, file) == 0) {
-            path.size = 0;
-            text_format(&path, "%s/%s", source->names[i], file);
+            text_path(out, source->paths[i]);
+            return;
         }
     }
-    put_word(out, text_string(&path));
-    buffer_free(&path);
+    text_path(out, source_name(source, file));
 }
 
 /* The first place in `file` that is damaged; UINT64_MAX: none is. */
@@ -485,45 +482,94 @@ struct cut {
     size_t count; /* the files that are kept, the one that is cut last */
     const char *file;
     uint64_t offset;
-    uint64_t seq; /* what is kept ends with it */
+    uint64_t seq;  /* what is kept ends with it */
+    bool in_place; /* `repair` can do it */
 };
+
+/* Keeps what stands before file `index`, which has nothing of use. */
+static void cut_before(const struct check *check, size_t index, struct cut *ret)
+{
+    size_t count;
+    const struct checked_file *files = file_list(check, &count);
+
+    *ret = (struct cut){
+        .count = index,
+        .file = files[index].name,
+        .seq = index ? files[index - 1].end_seq : 0,
+        .in_place = check->source.kind == SOURCE_DIRECTORY,
+    };
+    if (index && files[index - 1].is_segment) {
+        /* The one before it is cut where it ends. */
+        ret->file = files[index - 1].name;
+        ret->offset = files[index - 1].end;
+        ret->in_place = true;
+    }
+}
 
 /* False if cutting is of no help. */
 static bool find_cut(const struct check *check, struct cut *ret)
 {
     size_t count;
     const struct checked_file *files = file_list(check, &count);
+    const struct checked_file *last;
     uint64_t damage = UINT64_MAX;
     uint64_t seq = 0;
+    uint64_t cut_seq;
     size_t i = 0;
 
     while (i < count && damage == UINT64_MAX)
         damage = damage_in(check, files[i++].name, &seq);
-    if (!i || (damage < UINT64_MAX && !files[i - 1].is_segment))
+    if (!i || check->checkpoint_missing)
         return false;
-    *ret = (struct cut){i, files[i - 1].name, damage, seq};
-    if (damage >= files[i - 1].end && files[i - 1].end) {
-        ret->offset = files[i - 1].end;
-        ret->seq = files[i - 1].end_seq;
+    last = &files[i - 1];
+    *ret = (struct cut){i, last->name, damage, seq, last->is_segment};
+    if (!last->is_segment && damage < last->size)
+        return false; /* it only counts as a whole */
+    if (damage >= last->end && last->end) {
+        ret->offset = last->end;
+        ret->seq = last->end_seq;
     }
-    if (ret->offset >= FILE_HEADER_BYTES)
-        return files[i - 1].is_segment;
-    /* Nothing of it is of use: the one before it is cut where it ends. */
-    if (i > 1 && files[i - 2].is_segment) {
-        *ret = (struct cut){i - 1, files[i - 2].name, files[i - 2].end,
-                            files[i - 2].end_seq};
+    if (ret->offset < FILE_HEADER_BYTES)
+        cut_before(check, i - 1, ret);
+    /* A repair gives up what stands behind a fault, and not what stands
+     * behind a segment that is not there. */
+    if (segment_name_parse(ret->file, &cut_seq) &&
+        cut_seq >= check->segment_missing)
+        ret->in_place = false;
+    return true;
+}
+
+/* Can the list of files that were named be trusted? False, and what is to be
+ * looked at, if a store has more of them, or some in between are missing. */
+static bool list_is_whole(const struct check *check, struct buffer *ret)
+{
+    bool gap = check->refused && check->first.gap;
+
+    if (check->source.kind == SOURCE_DIRECTORY || (!gap && !check->beside))
         return true;
+    text_append(ret, gap ? "files are missing from the list; "
+                         : "these are files of a store; ");
+    if (!check->beside) {
+        text_append(ret, "name them, too");
+    } else {
+        text_append(ret, "check its directory: rhizome check ");
+        text_path(ret, check->beside);
     }
-    ret->offset = 0;
-    return check->source.kind == SOURCE_DIRECTORY;
+    return false;
 }
 
 /* The command that cuts. */
 static void put_repair(const struct check *check, const struct cut *cut,
                        struct buffer *out)
 {
-    if (check->source.kind == SOURCE_DIRECTORY && !check->has_manifest)
+    bool directory = check->source.kind == SOURCE_DIRECTORY;
+    size_t count;
+
+    file_list(check, &count);
+    if (!cut->in_place || (directory && !check->has_manifest))
         return; /* there is more to it than a cut */
+    if (!directory && cut->count < count)
+        return; /* later files would not fit behind it */
     text_append(out, "rhizome repair ");
     put_path(check, cut->file, out);
     text_format(out, " --cut-at %" PRIu64, cut->offset);
@@ -538,14 +584,14 @@ static void put_salvage(const struct check *check, const struct cut *cut,
     size_t count;
     const struct checked_file *files = file_list(check, &count);
 
-    if (!cut->seq)
+    /* What begins in the middle of a log is no store. */
+    if (!cut->seq || (files[0].is_segment && files[0].seq > 1))
         return;
     text_format(out, "rhizome replay --into NEW-DIRECTORY --until %" PRIu64,
                 cut->seq);
-    if (source->kind == SOURCE_DIRECTORY && check->has_manifest &&
-        !check->missing) {
+    if (source->kind == SOURCE_DIRECTORY && check->has_manifest) {
         text_byte(out, ' ');
-        put_word(out, source->path);
+        text_path(out, source->path);
         return;
     }
     for (size_t i = 0; i < cut->count; i++) {
@@ -621,14 +667,19 @@ static void tell_advice(const struct check *check, struct facts *facts)
 {
     struct buffer repair = BUFFER(cli_mem());
     struct buffer salvage = BUFFER(cli_mem());
+    struct buffer list = BUFFER(cli_mem());
     bool json = output_is_json();
+    bool whole = list_is_whole(check, &list);
     struct cut cut;
 
-    if (check->refused && find_cut(check, &cut)) {
-        put_repair(check, &cut, &repair);
+    if (check->refused && !check->beside && find_cut(check, &cut)) {
         put_salvage(check, &cut, &salvage);
+        if (whole)
+            put_repair(check, &cut, &repair);
     }
-    if (check->refused && !json)
+    if (check->refused && !whole)
+        facts_text(facts, json ? "list" : "to do", text_string(&list));
+    else if (check->refused && !json)
         facts_text(facts, "to do",
                    repair.size || salvage.size
                        ? "restore a backup, or keep what stands before the "
@@ -644,6 +695,7 @@ static void tell_advice(const struct check *check, struct facts *facts)
         facts_text(facts, json ? "repair" : "in place", text_string(&repair));
     else if (json)
         facts_none(facts, "repair");
+    buffer_free(&list);
     buffer_free(&repair);
     buffer_free(&salvage);
 }
@@ -695,7 +747,9 @@ static void check_reset(struct check *check)
     check->files = BUFFER(cli_mem());
     check->faults = BUFFER(cli_mem());
     check->ignored = 0;
-    check->missing = false;
+    check->checkpoint_missing = false;
+    check->segment_missing = UINT64_MAX;
+    check->beside = NULL;
     check->damaged = 0;
     check->torn = 0;
     check->cause = NULL;
@@ -810,9 +864,9 @@ const struct subcommand subcommand_check = {
         "would do, and which command\nhelps.\n"
         "\n"
         "A torn tail is what a crash leaves and recovery cuts by itself: it is "
-        "listed,\nand the exit status is 0. What a mutation does is not "
-        "looked at: `rhizome\nreplay --verify` carries them out and compares "
-        "digests.\n"
+        "listed,\nand the exit status is 0; a copy that was cut off looks the "
+        "same. What a\nmutation does is not looked at: `rhizome replay "
+        "--verify` carries them out and\ncompares digests.\n"
         "\n"
         "With --json: one object a fault, and then one with \"summary\": "
         "true.\n"

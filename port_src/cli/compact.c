@@ -82,6 +82,12 @@ static int lock(const struct compact *compact)
 
     if (error >= 0)
         return -1;
+    if (error == -EACCES || error == -EPERM) {
+        complain("%s: no permission to lock it; run as the user who owns the "
+                 "store",
+                 path_of(compact));
+        return EXIT_IO;
+    }
     if (error != -EWOULDBLOCK)
         return complain_io(path_of(compact), "cannot be locked", error);
     if (holder)

@@ -20,6 +20,7 @@
 #include "cli/rebuild.h"
 #include "cli/sink.h"
 #include "cli/subcommands.h"
+#include "cli/table_name.h"
 #include "cli/term.h"
 #include "core/etf.h"
 #include "core/key.h"
@@ -50,8 +51,9 @@ static const struct option_row rows[] = {
      "this table only: an Erlang term"},
     {"output", 'o', OPTION_FILE, offsetof(struct dump_options, output), "FILE",
      "write to FILE, which appears when it is complete;\n"
-     "of csv also a directory, for a file per table"},
-    {"until", 0, OPTION_COUNT, offsetof(struct dump_options, until), "SEQ",
+     "of csv also a directory, for a file per table,\n"
+     "which is made if the name ends in /"},
+    {"until", 'u', OPTION_COUNT, offsetof(struct dump_options, until), "SEQ",
      "the store as it was behind this mutation"},
     {NULL, 0, 0, 0, NULL, NULL},
 };
@@ -68,7 +70,7 @@ struct dump {
 
     const struct table *table;
     struct buffer name; /* the table's, as a term */
-    struct buffer head; /* and as it stands in each line */
+    struct buffer head; /* and as text */
     struct buffer first;
     struct buffer second;
     struct buffer line;
@@ -130,7 +132,9 @@ static void put_json(struct dump *dump, const uint8_t *second)
     struct buffer *line = &dump->line;
 
     text_append(line, "{\"table\":");
-    text_bytes(line, buffer_bytes(&dump->head));
+    term_json(line, dump->name.data);
+    text_append(line, ",\"table_term\":");
+    json_put_string(line, buffer_bytes(&dump->head));
     text_append(line, ",\"key\":");
     term_json(line, dump->first.data);
     if (second) {
@@ -183,6 +187,8 @@ static void put_csv(struct dump *dump, const uint8_t *second)
     if (second) {
         text_byte(&dump->line, ',');
         put_cell(dump, second);
+    } else if (!dump->line.size) {
+        text_append(&dump->line, "\"\""); /* an empty line is no record */
     }
     text_byte(&dump->line, '\n');
 }
@@ -213,16 +219,12 @@ static void put_element(struct dump *dump, const struct element *element)
 
 /* --- tables -------------------------------------------------------------- */
 
-/* The name of a table as it begins each line of it. */
 static void set_table(struct dump *dump, const struct table *table)
 {
     dump->table = table;
     decode(table_name(table), &dump->name);
     dump->head.size = 0;
-    if (dump->options->format == FORMAT_JSON)
-        term_json(&dump->head, dump->name.data);
-    else
-        term_text(&dump->head, dump->name.data, NULL);
+    term_text(&dump->head, dump->name.data, NULL);
 }
 
 static void dump_table(struct dump *dump, const struct table *table)
@@ -266,24 +268,24 @@ static bool is_system(struct dump *dump, const struct table *table)
 static int find_table(struct dump *dump, struct table **ret)
 {
     const char *text = dump->options->table;
-    struct buffer term = BUFFER(cli_mem());
-    struct buffer key = BUFFER(cli_mem());
+    struct table_name name;
     int status = -1;
 
-    if (!term_read(&term, text) || key_encode(buffer_bytes(&term), &key) < 0) {
+    if (!table_name_read(&name, text))
         status = wrong_usage(&subcommand_dump,
                              "--table takes an Erlang term, not `%s`", text);
-    } else {
-        *ret = store_find(dump->rebuild.store, buffer_bytes(&key));
-        if (!*ret) {
-            complain("%s: there is no table `%s`; `rhizome dump` without "
-                     "--table shows all",
-                     dump->source.path, text);
-            status = EXIT_USAGE;
-        }
+    while (status < 0 && (*ret = store_next_table(dump->rebuild.store, *ret))) {
+        decode(table_name(*ret), &dump->name);
+        if (table_name_is(&name, dump->name.data))
+            break;
     }
-    buffer_free(&term);
-    buffer_free(&key);
+    if (status < 0 && !*ret) {
+        complain("%s: there is no table `%s`; `rhizome dump` without --table "
+                 "shows all",
+                 dump->source.path, text);
+        status = EXIT_USAGE;
+    }
+    table_name_free(&name);
     return status;
 }
 
@@ -346,12 +348,19 @@ static void put_file_name(struct buffer *out, struct bytes name)
     text_append(out, ".csv");
 }
 
+static int make_directory(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+        return -1;
+    return complain_io(path, "cannot be made", errno);
+}
+
 static int dump_files(struct dump *dump, struct table *only)
 {
     struct store *store = dump->rebuild.store;
     struct table *table = NULL;
     struct buffer path = BUFFER(cli_mem());
-    int status = -1;
+    int status = make_directory(dump->options->output);
 
     while (status < 0 && (table = store_next_table(store, table))) {
         if (only ? table != only : is_system(dump, table))
@@ -408,10 +417,19 @@ static bool is_directory(const char *path)
     return path && stat(path, &stat_of) == 0 && S_ISDIR(stat_of.st_mode);
 }
 
+/* Are files written into --output? */
+static bool into_directory(const struct dump_options *options)
+{
+    const char *path = options->output;
+
+    return is_directory(path) ||
+           (path && *path && path[strlen(path) - 1] == '/');
+}
+
 static int check_options(const struct dump_options *options)
 {
     const struct subcommand *self = &subcommand_dump;
-    bool directory = is_directory(options->output);
+    bool directory = into_directory(options);
 
     if (options->format == FORMAT_ETF && options->table)
         return wrong_usage(self, "--format etf is of the whole store and "
@@ -422,7 +440,7 @@ static int check_options(const struct dump_options *options)
                                  "terminal; use --output FILE");
     if (options->format == FORMAT_CSV && !options->table && !directory)
         return wrong_usage(self, "--format csv is of one table; give --table, "
-                                 "or a directory with --output");
+                                 "or a directory with --output (DIR/)");
     if (options->format != FORMAT_CSV && directory)
         return wrong_usage(self,
                            "--output %s is a directory; only --format "
@@ -463,7 +481,7 @@ static int dump_store(struct dump *dump)
     meter_start(&dump->meter, "writing", false, &options->common);
     if (options->format == FORMAT_ETF)
         status = dump_checkpoint(dump);
-    else if (is_directory(options->output))
+    else if (into_directory(options))
         status = dump_files(dump, table);
     else
         status = dump_one_file(dump, table, options->output);
@@ -532,8 +550,9 @@ const struct subcommand subcommand_dump = {
         "store's\ndirectory (a daemon may be at work in it) or files of one: "
         "a checkpoint,\nsegments.\n\n"
         "  text   {Table, Element}. a line, for file:consult/1\n"
-        "  json   {\"table\": .., \"key\": .., \"partner\" or \"value\": ..} a "
-        "line\n"
+        "  json   {\"table\": .., \"table_term\": .., \"key\": .., \"partner\" "
+        "or "
+        "\"value\":\n         ..} a line\n"
         "  csv    key and partner or value, one table a file\n"
         "  etf    a checkpoint, exact and complete; `rhizome replay` reads "
         "it\n\n"

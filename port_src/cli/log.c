@@ -24,9 +24,9 @@
 
 #include "cli/source.h"
 #include "cli/subcommands.h"
+#include "cli/table_name.h"
 #include "cli/term.h"
 #include "core/etf.h"
-#include "core/key.h"
 #include "log/reader.h"
 #include "log/walk.h"
 
@@ -85,8 +85,8 @@ struct listing {
     const struct log_options *options;
     struct source source;
     struct manifest manifest; /* of a directory */
-    struct buffer table;      /* the encoded name that is asked for */
-    struct buffer key;        /* scratch: a name that is compared with it */
+    struct table_name table;  /* that is asked for */
+    bool table_seen;
     struct buffer line;
     struct buffer text;
 
@@ -138,11 +138,7 @@ static bool names_table(struct listing *listing, struct walk op)
         walk_term(&op); /* its options */
         return names_table(listing, op);
     }
-    listing->key.size = 0;
-    return key_encode(bytes_of(name.at, etf_size(name.at)), &listing->key) ==
-               ST_OK &&
-           bytes_equal(buffer_bytes(&listing->key),
-                       buffer_bytes(&listing->table));
+    return table_name_is(&listing->table, name.at);
 }
 
 static const char *type_name(uint8_t type)
@@ -167,8 +163,12 @@ static bool is_wanted(struct listing *listing, const struct record *record)
                record->type < RECORD_CHECKPOINT) {
         return false;
     }
-    return !options->table ||
-           names_table(listing, (struct walk){record->payload.data + 1});
+    if (!options->table)
+        return true;
+    if (!names_table(listing, (struct walk){record->payload.data + 1}))
+        return false;
+    listing->table_seen = true;
+    return true;
 }
 
 /* A mark holds nothing but what its header says. */
@@ -221,6 +221,25 @@ static void show(struct listing *listing, const struct record *record)
     output_bytes(buffer_bytes(&listing->line));
 }
 
+/* Mutations that cannot be listed any more. */
+static void show_gap(struct listing *listing, uint64_t from, uint64_t to)
+{
+    struct json json;
+
+    listing->line.size = 0;
+    json_begin(&json, &listing->line);
+    json_open(&json, '{');
+    json_key(&json, "type");
+    json_text(&json, "gap");
+    json_key(&json, "missing_from");
+    json_u64(&json, from);
+    json_key(&json, "missing_to");
+    json_u64(&json, to);
+    json_close(&json, '}');
+    text_byte(&listing->line, '\n');
+    output_bytes(buffer_bytes(&listing->line));
+}
+
 /* --- what is wrong ------------------------------------------------------- */
 
 static const char *file_name(const struct listing *listing)
@@ -244,8 +263,8 @@ static int damaged(const struct listing *listing, uint64_t offset,
     va_end(arguments);
     output_flush();
     text_append(&what, file_name(listing));
-    complain("%s: offset %" PRIu64 ": %s; see `rhizome check %s`",
-             text_string(&what), offset, text, listing->source.path);
+    complain("%s: offset %" PRIu64 ": %s; %s", text_string(&what), offset, text,
+             source_advice(&listing->source));
     buffer_free(&what);
     return EXIT_DAMAGED;
 }
@@ -286,7 +305,8 @@ static int judge(struct listing *listing, bool later_segment)
     }
     note("%s: offset %" PRIu64 ": a torn tail of %" PRIu64
          " bytes: %s; the list ends here",
-         file_name(listing), offset, size - offset, fault);
+         file_name(listing), offset,
+         source_torn_bytes(listing->io, listing->file, offset, size), fault);
     return -1;
 }
 
@@ -494,6 +514,9 @@ static int judge_gap(struct listing *listing, const char *name,
     note("%s: mutations %" PRIu64 " to %" PRIu64
          " went into a checkpoint before they could be listed",
          listing->source.path, expected, first_seq - 1);
+    if (listing->options->common.json && !listing->silent &&
+        first_seq - 1 >= listing->options->from)
+        show_gap(listing, expected, first_seq - 1);
     listing->seq_known = false;
     return -1;
 }
@@ -719,9 +742,7 @@ static int check_options(struct listing *listing, const struct operands *paths)
 
     if (listing->options->follow && paths->count > 1)
         return wrong_usage(&subcommand_log, "--follow takes one PATH");
-    if (table &&
-        (!term_read(&listing->text, table) ||
-         key_encode(buffer_bytes(&listing->text), &listing->table) < 0))
+    if (table && !table_name_read(&listing->table, table))
         return wrong_usage(&subcommand_log,
                            "--table takes an Erlang term, not `%s`", table);
     return -1;
@@ -736,8 +757,6 @@ static int run(int argc, char **argv)
     };
     struct listing listing = {
         .options = &options,
-        .table = BUFFER(cli_mem()),
-        .key = BUFFER(cli_mem()),
         .line = BUFFER(cli_mem()),
         .text = BUFFER(cli_mem()),
     };
@@ -755,11 +774,14 @@ static int run(int argc, char **argv)
             source_open(&subcommand_log, &paths, SOURCE_MANY, &listing.source);
     if (status < 0)
         status = list(&listing);
+    if (status < 0 && options.table && !options.follow && !listing.table_seen &&
+        !output_broken())
+        note("%s: nothing in the list names a table `%s`", listing.source.path,
+             options.table);
     close_file(&listing);
     manifest_free(&listing.manifest, cli_mem());
     source_close(&listing.source);
-    buffer_free(&listing.table);
-    buffer_free(&listing.key);
+    table_name_free(&listing.table);
     buffer_free(&listing.line);
     buffer_free(&listing.text);
     return output_status(status < 0 ? EXIT_STOPPED : status);

@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "cli/progress.h"
+#include "cli/term.h"
 
 #define OUTPUT_FLUSH_BYTES ((size_t)64 << 10)
 #define FACTS_LABEL_MAX 32
@@ -34,6 +37,7 @@ void output_settle(void)
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL); /* a file too large is EFBIG then */
+    setlocale(LC_CTYPE, "C.UTF-8");    /* for wcwidth() */
     output.pending.mem = cli_mem();
 }
 
@@ -205,18 +209,41 @@ void rows_begin(struct rows *rows, const char *const *columns)
         rows->column_count++;
 }
 
-enum cell { CELL_NONE, CELL_TEXT, CELL_NUMBER };
+/* The text of a term has its JSON behind it, in a cell that is not counted. */
+enum cell { CELL_NONE, CELL_TEXT, CELL_NUMBER, CELL_TERM, CELL_TERM_JSON };
 
 static void put_cell(struct rows *rows, const char *text, enum cell kind)
 {
     text_byte(&rows->cells, (char)kind);
     text_bytes(&rows->cells, bytes_of(text, strlen(text) + 1));
-    rows->cell_count++;
+    text_string(&rows->cells); /* a NUL ends the last one */
+    rows->cell_count += kind != CELL_TERM_JSON;
+}
+
+static const char *next_cell(const char *cell)
+{
+    do
+        cell += strlen(cell + 1) + 2;
+    while (*cell == CELL_TERM_JSON);
+    return cell;
 }
 
 void rows_text(struct rows *rows, const char *text)
 {
     put_cell(rows, text, CELL_TEXT);
+}
+
+const uint8_t *rows_term(struct rows *rows, const uint8_t *term)
+{
+    struct buffer text = BUFFER(cli_mem());
+    const uint8_t *end = term_text(&text, term, NULL);
+
+    put_cell(rows, text_string(&text), CELL_TERM);
+    text.size = 0;
+    term_json(&text, term);
+    put_cell(rows, text_string(&text), CELL_TERM_JSON);
+    buffer_free(&text);
+    return end;
 }
 
 void rows_u64(struct rows *rows, uint64_t value)
@@ -239,13 +266,21 @@ static void put_label(struct buffer *out, const char *key)
         text_byte(out, *key == '_' ? ' ' : *key);
 }
 
-/* How many columns of a terminal UTF-8 text takes, roughly. */
+/* How many columns of a terminal text takes; what is no UTF-8, one a byte. */
 static size_t width_of(const char *text)
 {
+    struct bytes left = bytes_of(text, strlen(text));
     size_t width = 0;
 
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
+    while (left.size) {
+        uint32_t c = 0;
+        size_t size = 1;
+        int columns;
+
+        columns = text_utf8_next(left, &c, &size) ? wcwidth((wchar_t)c) : 1;
+        width += columns < 0 ? 1 : (size_t)columns;
+        left = bytes_of(left.data + size, left.size - size);
+    }
     return width;
 }
 
@@ -270,8 +305,8 @@ static void rows_as_text(const struct rows *rows, struct buffer *out)
 
         if (width > widths[column])
             widths[column] = width;
-        left[column] |= *cell == CELL_TEXT;
-        cell += strlen(cell + 1) + 2;
+        left[column] |= *cell == CELL_TEXT || *cell == CELL_TERM;
+        cell = next_cell(cell);
     }
     text_append(out, style_begin(STYLE_HEADING));
     for (size_t i = 0; i < rows->column_count; i++) {
@@ -290,11 +325,24 @@ static void rows_as_text(const struct rows *rows, struct buffer *out)
 
         text_append(out, column == 0 ? "\n  " : "  ");
         put_spaces(out, left[column] ? 0 : fill);
-        text_append(out, cell + 1);
+        text_visible(out, cell + 1);
         put_spaces(out, left[column] && !last ? fill : 0);
-        cell += strlen(cell + 1) + 2;
+        cell = next_cell(cell);
     }
     text_byte(out, '\n');
+}
+
+/* "table":["user",1],"table_term":"{user,1}" */
+static void json_term_cell(struct json *json, const char *column,
+                           const char *cell)
+{
+    const char *term = cell + 1 + strlen(cell + 1) + 2;
+    char key[FACTS_LABEL_MAX + 8];
+
+    json_raw(json, bytes_of(term, strlen(term)));
+    snprintf(key, sizeof(key), "%s_term", column);
+    json_key(json, key);
+    json_text(json, cell + 1);
 }
 
 static void rows_as_json(const struct rows *rows, struct json *json)
@@ -308,7 +356,9 @@ static void rows_as_json(const struct rows *rows, struct json *json)
         if (column == 0)
             json_open(json, '{');
         json_key(json, rows->columns[column]);
-        if (*cell == CELL_NUMBER)
+        if (*cell == CELL_TERM)
+            json_term_cell(json, rows->columns[column], cell);
+        else if (*cell == CELL_NUMBER)
             json_u64(json, strtoull(cell + 1, NULL, 10));
         else if (*cell == CELL_NONE)
             json_null(json);
@@ -316,7 +366,7 @@ static void rows_as_json(const struct rows *rows, struct json *json)
             json_text(json, cell + 1);
         if (column + 1 == rows->column_count)
             json_close(json, '}');
-        cell += strlen(cell + 1) + 2;
+        cell = next_cell(cell);
     }
     json_close(json, ']');
 }
@@ -361,7 +411,7 @@ static void end_line(struct facts *facts)
 void facts_text(struct facts *facts, const char *key, const char *text)
 {
     if (begin_line(facts, key)) {
-        text_append(&facts->lines, text);
+        text_visible(&facts->lines, text);
         end_line(facts);
     } else {
         json_text(&facts->json, text);

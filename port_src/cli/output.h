@@ -96,7 +96,7 @@ struct facts {
 struct rows {
     const char *const *columns; /* NULL ends them */
     size_t column_count;
-    struct buffer cells; /* text, NUL, and a byte: is it a number? */
+    struct buffer cells; /* what it is (a byte), text, NUL */
     size_t cell_count;
 };
 
@@ -121,6 +121,9 @@ void facts_end(struct facts *facts);
 void rows_begin(struct rows *rows, const char *const *columns);
 /* Cells from left to right, row by row. */
 void rows_text(struct rows *rows, const char *text);
+/* A term, in a column `name`: its text for people; its JSON in JSON, and its
+ * text as `name_term` behind that. Gives what is behind it. */
+const uint8_t *rows_term(struct rows *rows, const uint8_t *term);
 void rows_u64(struct rows *rows, uint64_t value);
 void rows_none(struct rows *rows);
 

@@ -1,15 +1,51 @@
 #include "cli/progress.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FIRST_AFTER_NS 500000000u
 #define EVERY_NS 100000000u
 #define BAR_WIDTH 28
+#define BAR_FROM 60 /* columns: what leaves room for figures beside it */
 
 /* A bar stands in the last line of the terminal. */
-static bool on_screen;
+static volatile sig_atomic_t on_screen;
+
+static void interrupted(int number)
+{
+    meter_clear();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Whoever ends us finds a clean line; those who catch signals themselves call
+ * meter_clear(). */
+static void keep_line_clean(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action;
+    struct sigaction old;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = interrupted;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(numbers[i], &action, NULL);
+    }
+}
+
+/* How many columns a line may fill without going on in the next one. */
+static size_t columns(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 2)
+        return 79;
+    return size.ws_col - 1u;
+}
 
 static uint64_t now_ns(void)
 {
@@ -75,16 +111,21 @@ static void draw_bar(const struct meter *meter, uint64_t done, uint64_t total,
                      double rate)
 {
     double share = total ? (double)done / (double)total : 0;
+    size_t width = columns();
     int filled;
     struct buffer line = BUFFER(cli_mem());
 
     if (share > 1)
         share = 1;
     filled = (int)(share * BAR_WIDTH);
-    text_format(&line, "\r%s  [", meter->what);
-    for (int i = 0; i < BAR_WIDTH; i++)
-        text_byte(&line, i < filled ? '=' : i == filled ? '>' : ' ');
-    text_format(&line, "] %3d%%  ", (int)(share * 100));
+    text_format(&line, "\r%s  ", meter->what);
+    if (width >= BAR_FROM) {
+        text_byte(&line, '[');
+        for (int i = 0; i < BAR_WIDTH; i++)
+            text_byte(&line, i < filled ? '=' : i == filled ? '>' : ' ');
+        text_append(&line, "] ");
+    }
+    text_format(&line, "%3d%%  ", (int)(share * 100));
     put_amount(meter, &line, done);
     text_append(&line, "  ");
     put_amount(meter, &line, (uint64_t)rate);
@@ -95,10 +136,13 @@ static void draw_bar(const struct meter *meter, uint64_t done, uint64_t total,
         text_format(&line, "  %llu:%02llu left", (unsigned long long)left / 60,
                     (unsigned long long)left % 60);
     }
+    if (line.size > width + 1) /* it is all ASCII, but for the \r */
+        line.size = width + 1;
     text_append(&line, "\033[K");
+    keep_line_clean();
+    on_screen = true;
     (void)!write(STDERR_FILENO, line.data, line.size);
     buffer_free(&line);
-    on_screen = true;
 }
 
 void meter_report(void *context, uint64_t done, uint64_t total)

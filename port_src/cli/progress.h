@@ -5,7 +5,8 @@
  * left
  *
  * Shown if stderr is a terminal, from half a second on and ten times a second
- * at most, and gone again at the end. With --json --progress=always it is one
+ * at most, no wider than the terminal is, and gone again at the end, also if
+ * that is a signal. With --json --progress=always it is one
  * object a line instead: {"progress":"replaying","done":N,"total":N,...}.
  * Nothing is written when stderr is piped, or with --progress=never or
  * --quiet.

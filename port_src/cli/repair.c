@@ -35,6 +35,7 @@ struct repair_options {
     struct common_options common;
     uint64_t cut_at;
     bool yes;
+    bool force;
 };
 
 /* A segment behind the one that is cut. */
@@ -51,6 +52,9 @@ struct repair {
     bool in_store; /* a segment that a MANIFEST is responsible for */
     uint64_t first_seq;
     struct manifest manifest;
+
+    bool refused;      /* recovery refuses the store, or cuts it, */
+    bool refused_here; /* and the reason lies in this file */
 
     /* What the survey found. */
     bool has_header;
@@ -183,7 +187,7 @@ static int identify(struct repair *repair)
 }
 
 /* Cutting here is of no use while something before it is wrong. */
-static int check_before(const struct repair *repair)
+static int check_before(struct repair *repair)
 {
     const struct recovery_options options = {.until = UINT64_MAX};
     struct recovery recovery;
@@ -203,11 +207,18 @@ static int check_before(const struct repair *repair)
                  file_path(repair), recovery.file, recovery.why);
         status = EXIT_REFUSED;
     } else if (recovery.verdict != RECOVERY_OK && seq < repair->first_seq) {
+        struct buffer directory = BUFFER(cli_mem());
+
+        text_path(&directory, repair->source.names[0]);
         complain("%s: cutting it is of no use: the first fault is in %s at "
-                 "offset %" PRIu64 "; see rhizome check",
-                 file_path(repair), recovery.file, recovery.offset);
+                 "offset %" PRIu64 "; see `rhizome check %s`",
+                 file_path(repair), recovery.file, recovery.offset,
+                 text_string(&directory));
+        buffer_free(&directory);
         status = EXIT_USAGE;
     }
+    repair->refused = recovery.verdict != RECOVERY_OK;
+    repair->refused_here = repair->refused && seq == repair->first_seq;
     recovery_free(&recovery);
     return status;
 }
@@ -368,8 +379,17 @@ static int check_place(struct repair *repair)
 /* Is there anything behind the place but zeros? */
 static bool nothing_behind(const struct repair *repair)
 {
-    return !repair->faulty && repair->options->cut_at == repair->end &&
-           !repair->later.size && repair->last_seq <= repair->seq;
+    return !repair->faulty && !repair->refused &&
+           repair->options->cut_at == repair->end && !repair->later.size &&
+           repair->last_seq <= repair->seq;
+}
+
+/* A fault in the file, or right behind the place where it is cut. */
+static bool has_reason(const struct repair *repair)
+{
+    return repair->faulty || repair->refused_here ||
+           (repair->refused && !repair->whole &&
+            repair->options->cut_at == repair->end);
 }
 
 static void put_loss(const struct repair *repair, struct buffer *out)
@@ -377,6 +397,8 @@ static void put_loss(const struct repair *repair, struct buffer *out)
     size_t later;
 
     later_list(repair, &later);
+    if (!has_reason(repair))
+        text_append(out, "no fault was found in it, or before it; ");
     if (repair->last_seq == repair->seq + 1)
         text_format(out, "mutation %" PRIu64 " is", repair->last_seq);
     else if (repair->last_seq > repair->seq)
@@ -393,6 +415,23 @@ static void put_loss(const struct repair *repair, struct buffer *out)
                 repair->in_store ? "in " TORN_DIRECTORY "/" : "as FILE.bak");
 }
 
+/* No copy is written over. */
+static int check_backup(const struct repair *repair)
+{
+    struct buffer name = BUFFER(cli_mem());
+    int fd;
+
+    text_format(&name, "%s.bak", repair->name);
+    fd = io_open(repair->io, text_string(&name), IO_READ);
+    buffer_free(&name);
+    if (fd >= 0)
+        io_close(repair->io, fd);
+    if (fd == -ENOENT)
+        return -1;
+    complain("%s.bak: is there already; move it away first", file_path(repair));
+    return EXIT_USAGE;
+}
+
 /* -1 if it is agreed to. */
 static int ask(const struct repair *repair)
 {
@@ -401,7 +440,11 @@ static int ask(const struct repair *repair)
     int status = -1;
 
     put_loss(repair, &loss);
-    if (repair->options->yes) {
+    if (!has_reason(repair) && !repair->options->force) {
+        complain("%s: %s; --force says that this is meant", file_path(repair),
+                 text_string(&loss));
+        status = EXIT_USAGE;
+    } else if (repair->options->yes) {
         note("%s: %s", file_path(repair), text_string(&loss));
     } else if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
         complain("%s: %s; --yes says that this is meant, for there is nobody "
@@ -589,12 +632,6 @@ static int repair_file(struct repair *repair)
     text_format(&name, "%s.bak", repair->name);
     backup = text_string(&name);
     to = io_open(repair->io, backup, IO_CREATE);
-    if (to == -EEXIST) {
-        complain("%s.bak: is there already; move it away first",
-                 file_path(repair));
-        buffer_free(&name);
-        return EXIT_USAGE;
-    }
     from = to < 0 ? to : io_open(repair->io, repair->name, IO_READ);
     error = from < 0 ? from : copy_file(repair->io, from, to);
     if (from >= 0)
@@ -699,7 +736,9 @@ static int repair_all(struct repair *repair)
         put_facts(repair, false);
         return EXIT_STOPPED;
     }
-    status = ask(repair);
+    status = repair->in_store ? -1 : check_backup(repair);
+    if (status < 0)
+        status = ask(repair);
     if (status < 0)
         status = repair->in_store ? repair_store(repair) : repair_file(repair);
     if (status < 0)
@@ -717,6 +756,8 @@ static const struct option_row rows[] = {
      "`rhizome check` says; 0 gives up the whole segment"},
     {"yes", 'y', OPTION_FLAG, offsetof(struct repair_options, yes), NULL,
      "do not ask; needed if stdin is no terminal"},
+    {"force", 0, OPTION_FLAG, offsetof(struct repair_options, force), NULL,
+     "cut although no fault was found in FILE, or before it"},
     {NULL, 0, 0, 0, NULL, NULL},
 };
 
@@ -765,6 +806,7 @@ const struct subcommand subcommand_repair = {
         "segments in torn/ of the store, or, of a\nfile without a MANIFEST "
         "beside it, as FILE.bak. If a backup exists, restore\nthat instead; "
         "to leave the store as it is, see `rhizome replay --until --into`.\n"
+        "What no fault was found in is only cut with --force.\n"
         "\n"
         "A client that was told of lost mutations will notice, and must start "
         "anew.\n"

@@ -113,11 +113,12 @@ static enum status run_frame(struct replay *replay, struct commands *commands,
     return st;
 }
 
-static int complain_frame(const struct replay *replay, const char *what)
+static int complain_frame(const struct replay *replay, const char *separator,
+                          const char *what)
 {
-    complain("stdin: the frame at offset %" PRIu64 " %s; a frame is a length "
+    complain("stdin: the frame at offset %" PRIu64 "%s%s; a frame is a length "
              "of 4 bytes and an external term, as the port takes it",
-             replay->requests.bytes, what);
+             replay->requests.bytes, separator, what);
     return EXIT_NOT_A_LOG;
 }
 
@@ -134,13 +135,13 @@ static int run_frames(struct replay *replay, struct spool *spool,
         enum status st = frames_next(frames, &payload, &found);
 
         if (st < 0)
-            return complain_frame(replay, "is too long, or no frame");
+            return complain_frame(replay, " ", "is too long, or no frame");
         if (found) {
             st = run_frame(replay, commands, writer, payload);
             if (st == ST_NO_MEMORY)
                 text_no_memory();
             if (st < 0)
-                return complain_frame(replay, status_text(st));
+                return complain_frame(replay, ": ", status_text(st));
             replay->requests.bytes += FRAME_HEADER_BYTES + payload.size;
             continue;
         }
@@ -150,8 +151,9 @@ static int run_frames(struct replay *replay, struct spool *spool,
         if (done < 0)
             return complain_io("stdin", "cannot be read", (int)done);
         if (done == 0)
-            return frames_pending(frames) ? complain_frame(replay, "is cut off")
-                                          : -1;
+            return frames_pending(frames)
+                       ? complain_frame(replay, " ", "is cut off")
+                       : -1;
         frames_filled(frames, (size_t)done);
     }
     return -1;
@@ -485,16 +487,13 @@ static void put_tables(struct facts *facts, const struct store *store)
     rows_begin(&rows, columns);
     while ((table = store_next_table(store, table))) {
         struct buffer term = BUFFER(cli_mem());
-        struct buffer text = BUFFER(cli_mem());
 
         if (key_decode(table_name(table), &term) < 0)
             text_no_memory();
-        term_text(&text, term.data, NULL);
-        rows_text(&rows, text_string(&text));
+        rows_term(&rows, term.data);
         rows_text(&rows, table_type_name(table_type(table)));
         rows_u64(&rows, table_count(table));
         rows_u64(&rows, table_bytes(table));
-        buffer_free(&text);
         buffer_free(&term);
     }
     facts_rows(facts, "tables", &rows);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/output.h"
+#include "cli/progress.h"
 
 #define FLUSH_BYTES ((size_t)256 << 10)
 
@@ -27,6 +27,7 @@ static void drop_unfinished(void)
 static void interrupted(int number)
 {
     drop_unfinished();
+    meter_clear();
     signal(number, SIG_DFL);
     raise(number);
 }

@@ -31,26 +31,76 @@ static int complain_path(const char *path, int error)
     }
 }
 
+/* What there is of a log. */
+struct remains {
+    bool any;
+    unsigned checkpoints;
+    uint64_t newest; /* of these */
+};
+
+static void note_remains(void *context, const char *name)
+{
+    struct remains *remains = context;
+    uint64_t seq;
+
+    if (checkpoint_name_parse(name, &seq)) {
+        remains->any = true;
+        remains->checkpoints++;
+        if (seq > remains->newest)
+            remains->newest = seq;
+    } else if (segment_name_parse(name, &seq)) {
+        remains->any = true;
+    }
+}
+
+/* No MANIFEST: files of a log can still be read as what they are. */
+static int complain_no_manifest(const char *path, struct io *io, unsigned flags)
+{
+    struct remains remains = {.any = false};
+    struct buffer quoted = BUFFER(cli_mem());
+    struct buffer files = BUFFER(cli_mem());
+    char newest[FILE_NAME_BYTES];
+
+    (void)io_list(io, note_remains, &remains);
+    if (!remains.any) {
+        complain("%s: is a directory without a " MANIFEST_NAME
+                 ", so no store; name a store's directory, or files",
+                 path);
+        return EXIT_NOT_A_LOG;
+    }
+    text_path(&quoted, path);
+    if (quoted.data[quoted.size - 1] != '/')
+        text_byte(&quoted, '/');
+    if (remains.checkpoints > 1) {
+        /* One is enough, and all that is taken. */
+        checkpoint_name(newest, remains.newest);
+        text_format(&files, "%s%s ", text_string(&quoted), newest);
+    }
+    text_format(&files, "%s%s.tlg", text_string(&quoted),
+                remains.checkpoints > 1 ? "log-*" : "*");
+    complain("%s: its " MANIFEST_NAME " is missing; restore a backup, or make "
+             "a new store of its files: rhizome replay --into NEW-DIRECTORY "
+             "%s",
+             path, text_string(&files));
+    buffer_free(&quoted);
+    buffer_free(&files);
+    return flags & SOURCE_NO_FILE ? EXIT_REFUSED : EXIT_DAMAGED;
+}
+
 /* A store's directory has a MANIFEST, and nothing else makes it one. */
-static int check_directory(const char *path, struct io *io)
+static int check_directory(const char *path, struct io *io, unsigned flags)
 {
     int fd = io_open(io, MANIFEST_NAME, IO_READ);
     struct buffer name = BUFFER(cli_mem());
-    int status = -1;
+    int status;
 
     if (fd >= 0) {
         io_close(io, fd);
         return -1;
     }
     text_format(&name, "%s/" MANIFEST_NAME, path);
-    if (fd == -ENOENT) {
-        complain("%s: is a directory without a " MANIFEST_NAME
-                 ", so no store; name a store's directory, or files",
-                 path);
-        status = EXIT_NOT_A_LOG;
-    } else {
-        status = complain_path(text_string(&name), fd);
-    }
+    status = fd == -ENOENT ? complain_no_manifest(path, io, flags)
+                           : complain_path(text_string(&name), fd);
     buffer_free(&name);
     return status;
 }
@@ -132,7 +182,7 @@ static int open_path(const struct subcommand *subcommand, const char *path,
         ret->io = NULL;
         return complain_path(path, error);
     }
-    return check_directory(path, ret->io);
+    return check_directory(path, ret->io, flags);
 }
 
 int source_open(const struct subcommand *subcommand,
@@ -145,6 +195,7 @@ int source_open(const struct subcommand *subcommand,
     *ret = (struct source){
         .kind = SOURCE_FILES,
         .path = operands->items[0],
+        .paths = operands->items,
         .files = calloc(count, sizeof(*ret->files)),
         .names = calloc(count, sizeof(*ret->names)),
     };
@@ -197,6 +248,52 @@ const char *source_name(const struct source *source, const char *file)
     return text_string(&name);
 }
 
+const char *source_advice(const struct source *source)
+{
+    static struct buffer text;
+    size_t count = source->kind == SOURCE_FILES ? source->count : 1;
+
+    text.mem = cli_mem();
+    text.size = 0;
+    if (source->kind == SOURCE_STDIN)
+        return "save it in a FILE, and see `rhizome check FILE`";
+    text_append(&text, "see `rhizome check");
+    for (size_t i = 0; i < count; i++) {
+        text_byte(&text, ' ');
+        text_path(&text, source->paths[i]);
+    }
+    text_byte(&text, '`');
+    return text_string(&text);
+}
+
+#define PIECE_BYTES ((size_t)64 << 10)
+
+uint64_t source_torn_bytes(struct io *io, const char *name, uint64_t offset,
+                           uint64_t size)
+{
+    uint8_t *data = malloc(PIECE_BYTES);
+    int fd = io_open(io, name, IO_READ);
+    uint64_t end = offset;
+    uint64_t at = offset;
+    ssize_t done = fd;
+
+    if (!data)
+        text_no_memory();
+    while (fd >= 0 && (done = io_pread(io, fd, data, PIECE_BYTES, at)) > 0) {
+        for (ssize_t i = done; i-- > 0;) {
+            if (data[i]) {
+                end = at + (uint64_t)i + 1;
+                break;
+            }
+        }
+        at += (uint64_t)done;
+    }
+    if (fd >= 0)
+        io_close(io, fd);
+    free(data);
+    return (done < 0 ? size : end) - offset;
+}
+
 int source_complain(const struct source *source, const char *file,
                     enum status st, int error)
 {
@@ -237,13 +334,13 @@ int source_verdict(const struct source *source, const struct recovery *recovery)
                 recovery->why);
     if (recovery->verdict == RECOVERY_TORN) {
         note("%s: a torn tail of %" PRIu64 " bytes behind mutation %" PRIu64
-             ", which was never acknowledged as durable",
+             "; nothing that is left says that it was durable",
              text_string(&text), recovery->torn_bytes, recovery->seq);
         buffer_free(&text);
         return -1;
     }
     put_missing(&text, recovery);
-    complain("%s; see `rhizome check %s`", text_string(&text), source->path);
+    complain("%s; %s", text_string(&text), source_advice(source));
     buffer_free(&text);
     return EXIT_DAMAGED;
 }

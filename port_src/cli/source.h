@@ -6,9 +6,10 @@
  * one of these is complained about here, in one line, and has its exit status:
  *
  *     there is none, no permission, cannot be read        EXIT_IO
- *     a directory without MANIFEST, an empty file, a file
- *     that is no term log, too many or mixed PATHs        EXIT_NOT_A_LOG,
- * _USAGE
+ *     a directory with a log and no MANIFEST              EXIT_DAMAGED
+ *     a directory with neither, an empty file, a file
+ *     that is no term log                                 EXIT_NOT_A_LOG
+ *     too many or mixed PATHs                             EXIT_USAGE
  *
  * Links are followed here, once; the io under it follows none.
  */
@@ -30,6 +31,7 @@ enum source_flags {
 struct source {
     enum source_kind kind;
     const char *path;         /* the first PATH, as it was given */
+    char *const *paths;       /* all of them; files[i] is paths[i] */
     struct io *io;            /* of a DIRECTORY; not locked */
     struct log_source *files; /* of FILES, in the order of PATHs */
     size_t count;
@@ -49,6 +51,18 @@ void source_close(struct source *source);
  * until the next call. `file` is a name in the directory, or of one of the
  * files; "" gives the path itself. */
 const char *source_name(const struct source *source, const char *file);
+
+/* Where to read more: "see `rhizome check data`", with all PATHs as a shell
+ * takes them. Kept until the next call. */
+const char *source_advice(const struct source *source);
+
+/*
+ * Bytes of a file from `offset` to its last one that is not zero, for a log
+ * allocates room ahead; what recovery counts as torn. To the end of the file,
+ * `size`, if it cannot be read.
+ */
+uint64_t source_torn_bytes(struct io *io, const char *name, uint64_t offset,
+                           uint64_t size);
 
 /*
  * Complains about what a function of the log layer answered (ST_IO with its

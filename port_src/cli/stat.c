@@ -140,9 +140,7 @@ static void note_table(struct found *found, struct walk walk)
 
     if (!walk_tuple(&walk, 4) || !walk_atom(&walk, "create_table"))
         return;
-    walk.at = term_text(&text, walk.at, NULL);
-    rows_text(&found->tables, text_string(&text));
-    text.size = 0;
+    walk.at = rows_term(&found->tables, walk.at);
     if (walk_any_atom(&walk, &type))
         text_bytes(&text, type);
     rows_text(&found->tables, text_string(&text));
@@ -373,9 +371,9 @@ static int stat_file(const struct source *source)
     status = look_at(source, source->files[0].io, source->files[0].name, true,
                      found);
     if (status < 0 && !found->has_header) {
-        complain("%s: offset 0: %s; see `rhizome check %s`", source->path,
+        complain("%s: offset 0: %s; %s", source->path,
                  found->fault ? found->fault : "there is no such file",
-                 source->path);
+                 source_advice(source));
         status = EXIT_DAMAGED;
     }
     if (status >= 0) {
@@ -411,6 +409,10 @@ static int stat_file(const struct source *source)
                found->header.kind == FILE_LOG ? end_texts[found->end]
                : found->end == END_CLOSED     ? "complete"
                                               : "incomplete");
+    if (log && found->end == END_BAD)
+        facts_size(&facts, "torn_bytes",
+                   source_torn_bytes(source->files[0].io, source->files[0].name,
+                                     found->bytes, found->file_bytes));
     facts_text(&facts, "was_read", "headers of all records, few payloads");
     put_types(&facts, found);
     if (found->header.kind == FILE_CHECKPOINT && found->end == END_CLOSED)
@@ -419,8 +421,8 @@ static int stat_file(const struct source *source)
         buffer_free(&found->tables.cells);
     facts_end(&facts);
     if (found->end == END_BAD)
-        note("%s: offset %" PRIu64 ": %s; see `rhizome check %s`", source->path,
-             found->bytes, found->fault, source->path);
+        note("%s: offset %" PRIu64 ": %s; %s", source->path, found->bytes,
+             found->fault, source_advice(source));
     free(found);
     return EXIT_STOPPED;
 }
@@ -438,7 +440,8 @@ struct directory {
     uint64_t durable;
     uint64_t epoch;
     bool clean;
-    unsigned wrong; /* files that are missing or have no header */
+    unsigned wrong;      /* files that are missing or have no header */
+    uint64_t torn_bytes; /* of the newest segment */
 };
 
 static void add_segment(void *context, const char *name)
@@ -475,9 +478,9 @@ static int read_manifest(struct directory *directory)
         manifest_read(io, cli_mem(), manifest, &why, &offset, &error);
 
     if (st == ST_LOG_REFUSED) {
-        complain("%s: offset %" PRIu64 ": %s; see `rhizome check %s`",
+        complain("%s: offset %" PRIu64 ": %s; %s",
                  source_name(directory->source, MANIFEST_NAME), offset, why,
-                 directory->source->path);
+                 source_advice(directory->source));
         return EXIT_DAMAGED;
     }
     if (st < 0)
@@ -530,6 +533,9 @@ static int stat_segment(struct directory *directory, size_t index)
     rows_text(&directory->rows, end_texts[found->end]);
     directory->log_bytes += found->bytes;
     directory->clean = found->end == END_CLOSED;
+    if (found->has_header && found->end == END_BAD)
+        directory->torn_bytes = source_torn_bytes(
+            directory->source->io, name, found->bytes, found->file_bytes);
     if (found->durable > directory->durable)
         directory->durable = found->durable;
     if (found->header.epoch > directory->epoch)
@@ -595,6 +601,8 @@ static void put_directory(struct directory *directory, struct facts *facts)
     facts_u64(facts, "segments", directory->segment_count);
     facts_size(facts, "log_bytes", directory->log_bytes);
     facts_bool(facts, "closed_in_order", directory->clean);
+    if (directory->torn_bytes)
+        facts_size(facts, "torn_bytes", directory->torn_bytes);
     facts_text(facts, "was_read",
                "all file headers; record headers of the newest segment and "
                "the checkpoint");
@@ -635,9 +643,8 @@ static int stat_directory(const struct source *source)
     free(directory.segments);
     manifest_free(&directory.manifest, cli_mem());
     if (status < 0 && directory.wrong) {
-        complain("%s: %u of its files are missing or damaged; see `rhizome "
-                 "check %s`",
-                 source->path, directory.wrong, source->path);
+        complain("%s: %u of its files are missing or damaged; %s", source->path,
+                 directory.wrong, source_advice(source));
         return EXIT_DAMAGED;
     }
     return status < 0 ? EXIT_STOPPED : status;

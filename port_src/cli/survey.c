@@ -19,6 +19,7 @@
 /* One file under the eye. */
 struct view {
     struct survey *survey;
+    struct io *io;
     const char *name;
     struct log_reader *reader;
     bool is_checkpoint;
@@ -69,14 +70,22 @@ static void judge_log_header(struct view *view,
                    "the segment begins at seq %" PRIu64
                    ", not as its name says",
                    header->first_seq);
-    if (survey->has_seq && header->first_seq != survey->seq + 1)
-        survey_add(survey, view->name, 0,
-                   header->first_seq > survey->seq
-                       ? "the segment begins at seq %" PRIu64 ", and %" PRIu64
-                         " is due: a part of the log is missing"
-                       : "the segment begins at seq %" PRIu64 ", and %" PRIu64
-                         " is due: it repeats what was there",
-                   header->first_seq, survey->seq + 1);
+    if (survey->overlap && survey->reached > survey->seq)
+        survey->seq = survey->reached;
+    survey->reached = survey->seq;
+    if (survey->has_seq && header->first_seq != survey->seq + 1 &&
+        !(survey->overlap && header->first_seq <= survey->seq)) {
+        struct survey_fault fault = fault_at(survey, view->name, 0);
+
+        fault.gap = header->first_seq > survey->seq;
+        snprintf(fault.why, sizeof(fault.why),
+                 "the segment begins at seq %" PRIu64 ", and %" PRIu64
+                 " is due: %s",
+                 header->first_seq, survey->seq + 1,
+                 fault.gap ? "a part of the log is missing"
+                           : "it repeats what was there");
+        tell(survey, &fault);
+    }
     survey->has_seq = true;
     survey->seq = header->first_seq - 1;
 }
@@ -219,9 +228,10 @@ static enum log_read skip(struct view *view, struct record *ret)
     if (read == LOG_FAILED)
         return read;
     fault.at_end = read != LOG_RECORD;
-    fault.skipped =
-        (fault.at_end ? log_reader_size(view->reader) : ret->offset) -
-        fault.offset;
+    fault.skipped = fault.at_end
+                        ? source_torn_bytes(view->io, view->name, fault.offset,
+                                            log_reader_size(view->reader))
+                        : ret->offset - fault.offset;
     if (read == LOG_RECORD && view->is_checkpoint) {
         view->number = ret->seq;
     } else if (read == LOG_RECORD) {
@@ -282,7 +292,7 @@ static enum log_read view_all(struct view *view, struct meter *meter)
 enum status survey_file(struct survey *survey, struct io *io, const char *name,
                         struct meter *meter, int *ret_errno)
 {
-    struct view view = {.survey = survey, .name = name, .number = 1};
+    struct view view = {.survey = survey, .io = io, .name = name, .number = 1};
     uint64_t seq;
     enum status st;
 

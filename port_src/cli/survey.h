@@ -20,6 +20,7 @@ struct survey_fault {
     uint64_t seq; /* of the last mutation before it */
     char why[160];
     uint64_t skipped;    /* bytes to the next whole record, or to the end */
+    bool gap;            /* a segment begins too late: files are missing */
     bool at_end;         /* there is no whole record behind it in the file */
     uint64_t next_seq;   /* unless at_end: the seq of that record */
     uint64_t missing_to; /* mutations seq + 1 to this are not to be read; 0:
@@ -39,9 +40,11 @@ struct survey {
     struct survey_watch watch;
     bool has_store; /* all files must be of this store */
     uint8_t store_id[STORE_ID_BYTES];
+    bool overlap; /* files that were named may repeat mutations */
     bool has_seq; /* `seq` is known: the next mutation is one more */
     uint64_t seq;
-    uint64_t total; /* bytes of all files that will come, for progress */
+    uint64_t reached; /* overlap: the highest `seq` of the files before */
+    uint64_t total;   /* bytes of all files that will come, for progress */
 
     uint64_t files;
     uint64_t bytes;

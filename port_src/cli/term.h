@@ -46,8 +46,8 @@ const uint8_t *term_text(struct buffer *out, const uint8_t *term,
 const uint8_t *term_json(struct buffer *out, const uint8_t *term);
 
 /*
- * Reads the text of a term that may name a table: atoms, integers of 64 bits,
- * strings, binaries of strings or of bytes, and tuples and lists of them.
+ * Reads the text of a term that may name a table: what term_text() writes, but
+ * for pids, ports, references and local funs, and integers in base 16.
  * Appends the term to `out`; false if `text` is none, or goes on behind it.
  */
 bool term_read(struct buffer *out, const char *text);

@@ -4,7 +4,7 @@
  * A descent over the text with one character of look-ahead. It nests
  * READ_DEPTH_MAX levels at most; the encoded name of a table has 255 bytes.
  */
-#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "cli/term.h"
@@ -16,6 +16,7 @@ struct text_reader {
     struct buffer *out;
     const char *at;
     unsigned depth;
+    bool in_fun; /* an atom ends before : and / */
 };
 
 static bool read_term(struct text_reader *reader);
@@ -48,28 +49,65 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool read_integer(struct text_reader *reader)
+static bool read_float(struct text_reader *reader)
 {
-    bool negative = *reader->at == '-';
-    unsigned long long value;
+    uint8_t bytes[9] = {ETF_NEW_FLOAT};
+    double value;
+    uint64_t bits;
     char *end;
-    uint8_t big[11] = {ETF_SMALL_BIG, 8, negative};
 
-    if (!is_digit(reader->at[negative]))
-        return false;
-    errno = 0;
-    value = strtoull(reader->at + negative, &end, 10);
-    if (errno)
+    value = strtod(reader->at, &end);
+    if (value == HUGE_VAL || value == -HUGE_VAL)
         return false;
     reader->at = end;
-    if (value <= INT32_MAX) {
-        put32(reader->out, ETF_INTEGER,
-              negative ? 0 - (uint32_t)value : (uint32_t)value);
-        return true;
+    memcpy(&bits, &value, sizeof(bits));
+    store_be64(bytes + 1, bits);
+    text_bytes(reader->out, bytes_of(bytes, sizeof(bytes)));
+    return true;
+}
+
+/* Decimal digits as an integer of any size that SMALL_BIG has. */
+static bool read_big(struct text_reader *reader, bool negative, size_t digits)
+{
+    uint8_t big[3 + 255] = {ETF_SMALL_BIG, 0, negative};
+    size_t size = 0;
+
+    for (; digits; digits--) {
+        unsigned carry = (unsigned)(*reader->at++ - '0');
+
+        for (size_t i = 0; i < size; i++) {
+            carry += big[3 + i] * 10u;
+            big[3 + i] = (uint8_t)carry;
+            carry >>= 8;
+        }
+        if (carry && size == 255)
+            return false;
+        if (carry)
+            big[3 + size++] = (uint8_t)carry;
     }
-    for (unsigned i = 0; i < 8; i++)
-        big[3 + i] = (uint8_t)(value >> (8 * i));
-    text_bytes(reader->out, bytes_of(big, sizeof(big)));
+    big[1] = (uint8_t)size;
+    text_bytes(reader->out, bytes_of(big, 3 + size));
+    return true;
+}
+
+static bool read_number(struct text_reader *reader)
+{
+    bool negative = *reader->at == '-';
+    size_t digits = strspn(reader->at + negative, "0123456789");
+    const char *behind = reader->at + negative + digits;
+    unsigned long value;
+
+    if (!digits)
+        return false;
+    if (*behind == '.' && is_digit(behind[1]))
+        return read_float(reader);
+    reader->at += negative;
+    if (digits > 9)
+        return read_big(reader, negative, digits);
+    value = strtoul(reader->at, NULL, 10);
+    reader->at = behind;
+    put32(reader->out, ETF_INTEGER,
+          negative ? 0 - (uint32_t)value : (uint32_t)value);
     return true;
 }
 
@@ -150,7 +188,9 @@ static bool read_atom(struct text_reader *reader)
     }
     /* More than Erlang takes unquoted, such as `$keys` and `Elixir.Table`:
      * what stands here can only be an atom. */
-    while (*reader->at && !strchr(" \t\n,{}[]<>|\"'#", *reader->at))
+    while (*reader->at && !strchr(" \t\n,{}[]<>|\"'#", *reader->at) &&
+           !(reader->in_fun && strchr(":/", *reader->at)) &&
+           strncmp(reader->at, "=>", 2) != 0)
         reader->at++;
     return reader->at > start &&
            put_atom(reader->out, bytes_of(start, (size_t)(reader->at - start)));
@@ -185,12 +225,38 @@ static bool read_string(struct text_reader *reader)
     return good;
 }
 
-/* <<"text">>, <<"text"/utf8>> (the same here) or <<1,2,3>>. */
+/* 1,2,3>> or 1,2,3:4>>: the last one may have less than eight bits. */
+static bool read_byte_numbers(struct text_reader *reader, struct buffer *bytes,
+                              unsigned *ret_bits)
+{
+    unsigned long byte;
+    char *end;
+
+    do {
+        skip_space(reader);
+        byte = strtoul(reader->at, &end, 10);
+        if (!is_digit(*reader->at) || byte > 255)
+            return false;
+        reader->at = end;
+        text_byte(bytes, (char)byte);
+    } while (take(reader, ","));
+    if (take(reader, ":")) {
+        if (*reader->at < '1' || *reader->at > '7')
+            return false;
+        *ret_bits = (unsigned)(*reader->at++ - '0');
+        if (byte >> *ret_bits)
+            return false;
+        bytes->data[bytes->size - 1] = (uint8_t)(byte << (8 - *ret_bits));
+    }
+    return take(reader, ">>");
+}
+
+/* <<"text">>, <<"text"/utf8>> (the same here), <<1,2,3>> or <<1,2,3:4>>. */
 static bool read_binary(struct text_reader *reader)
 {
     struct buffer bytes = BUFFER(cli_mem());
+    unsigned bits = 0;
     bool good = true;
-    char *end;
 
     if (take(reader, "\"")) {
         good = read_quoted(reader, '"', &bytes);
@@ -198,28 +264,24 @@ static bool read_binary(struct text_reader *reader)
             take(reader, "/utf8");
         good = good && take(reader, ">>");
     } else if (!take(reader, ">>")) {
-        do {
-            unsigned long byte;
-
-            skip_space(reader);
-            byte = strtoul(reader->at, &end, 10);
-            good = is_digit(*reader->at) && byte < 256;
-            reader->at = end;
-            text_byte(&bytes, (char)byte);
-        } while (good && take(reader, ","));
-        good = good && take(reader, ">>");
+        good = read_byte_numbers(reader, &bytes, &bits);
     }
-    put32(reader->out, ETF_BINARY, (uint32_t)bytes.size);
+    put32(reader->out, bits ? ETF_BIT_BINARY : ETF_BINARY,
+          (uint32_t)bytes.size);
+    if (bits)
+        text_byte(reader->out, (char)bits);
     text_bytes(reader->out, buffer_bytes(&bytes));
     buffer_free(&bytes);
     return good;
 }
 
-/* Elements up to `close`, behind a header that gets their count. */
+/* Elements up to `close`, behind a header that gets their count; those of a
+ * map are pairs. */
 static bool read_elements(struct text_reader *reader, uint8_t tag,
                           const char *close)
 {
     size_t header = reader->out->size;
+    bool tail = false;
     uint32_t count = 0;
 
     if (++reader->depth > READ_DEPTH_MAX)
@@ -227,11 +289,13 @@ static bool read_elements(struct text_reader *reader, uint8_t tag,
     put32(reader->out, tag, 0);
     if (!take(reader, close)) {
         do {
-            if (!read_term(reader))
+            if (!read_term(reader) ||
+                (tag == ETF_MAP && (!take(reader, "=>") || !read_term(reader))))
                 return false;
             count++;
         } while (take(reader, ","));
-        if (!take(reader, close))
+        tail = tag == ETF_LIST && take(reader, "|");
+        if ((tail && !read_term(reader)) || !take(reader, close))
             return false;
     }
     reader->depth--;
@@ -239,16 +303,35 @@ static bool read_elements(struct text_reader *reader, uint8_t tag,
         reader->out->size = header;
     else
         store_be32(reader->out->data + header + 1, count);
-    if (tag == ETF_LIST)
+    if (tag == ETF_LIST && !tail)
         text_byte(reader->out, ETF_NIL);
     return true;
 }
 
+/* fun lists:map/2 */
+static bool read_export(struct text_reader *reader)
+{
+    unsigned long arity;
+    char *end;
+
+    text_byte(reader->out, (char)ETF_EXPORT);
+    if (!read_atom(reader) || !take(reader, ":") || !read_atom(reader) ||
+        !take(reader, "/") || !is_digit(*reader->at))
+        return false;
+    arity = strtoul(reader->at, &end, 10);
+    reader->at = end;
+    text_byte(reader->out, (char)ETF_SMALL_INTEGER);
+    text_byte(reader->out, (char)arity);
+    return arity < 256;
+}
+
 static bool read_term(struct text_reader *reader)
 {
+    bool good;
+
     skip_space(reader);
     if (is_digit(*reader->at) || *reader->at == '-')
-        return read_integer(reader);
+        return read_number(reader);
     if (take(reader, "<<"))
         return read_binary(reader);
     if (take(reader, "\""))
@@ -257,12 +340,20 @@ static bool read_term(struct text_reader *reader)
         return read_elements(reader, ETF_LIST, "]");
     if (take(reader, "{"))
         return read_elements(reader, ETF_LARGE_TUPLE, "}");
+    if (take(reader, "#{"))
+        return read_elements(reader, ETF_MAP, "}");
+    if (take(reader, "fun ")) {
+        reader->in_fun = true;
+        good = read_export(reader);
+        reader->in_fun = false;
+        return good;
+    }
     return read_atom(reader);
 }
 
 bool term_read(struct buffer *out, const char *text)
 {
-    struct text_reader reader = {out, text, 0};
+    struct text_reader reader = {out, text, 0, false};
     size_t start = out->size;
     size_t size;
 

@@ -109,6 +109,54 @@ void text_utf8(struct buffer *out, uint32_t c)
     }
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+void text_word(struct buffer *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._-+:@%,";
+    bool control = false;
+
+    if (*word && strspn(word, plain) == strlen(word)) {
+        text_append(out, word);
+        return;
+    }
+    for (const char *at = word; *at; at++)
+        control |= is_control(*at);
+    text_append(out, control ? "$'" : "'");
+    for (; *word; word++) {
+        if (control && is_control(*word))
+            text_format(out, "\\%03o", (unsigned char)*word);
+        else if (control && (*word == '\'' || *word == '\\'))
+            text_format(out, "\\%c", *word);
+        else if (*word == '\'')
+            text_append(out, "'\\''");
+        else
+            text_byte(out, *word);
+    }
+    text_byte(out, '\'');
+}
+
+void text_path(struct buffer *out, const char *path)
+{
+    struct buffer full = BUFFER(cli_mem());
+
+    text_append(&full, *path == '-' ? "./" : "");
+    text_append(&full, path);
+    text_word(out, text_string(&full));
+    buffer_free(&full);
+}
+
+void text_visible(struct buffer *out, const char *text)
+{
+    for (; *text; text++)
+        text_byte(out, is_control(*text) ? '?' : *text);
+}
+
 const char *text_string(struct buffer *out)
 {
     *reserve(out, 1) = '\0';

@@ -29,6 +29,16 @@ void text_hex(struct buffer *out, struct bytes bytes);
 /* A character in UTF-8. */
 void text_utf8(struct buffer *out, uint32_t character);
 
+/* A word as a shell takes it; control characters as in $'a\nb'. */
+void text_word(struct buffer *out, const char *word);
+
+/* The same of a path, which no command takes for an option. */
+void text_path(struct buffer *out, const char *path);
+
+/* Control characters become `?`: a terminal must not obey them, and a line
+ * stays one. */
+void text_visible(struct buffer *out, const char *text);
+
 /* Ends the text with a NUL that its size does not count. */
 const char *text_string(struct buffer *out);
 

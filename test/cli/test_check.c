@@ -145,6 +145,18 @@ static void a_torn_tail_is_no_damage(void **state)
     make_torn(path);
     last = offset_of(segment, 6);
     file_cut(segment, last + 12);
+    /* The room that a log has allocated ahead is not torn. */
+    file_cut(segment, last + 4096);
+    ran = run(test_format("check %s", path));
+    assert_contains(ran.out, ", 12 bytes to the end (torn: ");
+    assert_contains(run(test_format("log %s", path)).err,
+                    "a torn tail of 12 bytes");
+    assert_contains(run(test_format("replay %s", path)).err,
+                    "a torn tail of 12 bytes");
+    assert_contains(run(test_format("stat --json %s", path)).out,
+                    "\"torn_bytes\":12,");
+    assert_contains(run(test_format("stat --json %s", segment)).out,
+                    "\"torn_bytes\":12,");
     ran = run(test_format("check %s", path));
     assert_int_equal(ran.status, 0);
     assert_contains(ran.out, "(torn: what a crash leaves)");
@@ -241,8 +253,8 @@ static void files_that_manifest_lists_must_be_there(void **state)
     assert_contains(
         ran.out, test_format("rhizome repair %s/%s --cut-at ", path, names[0]));
     assert_contains(ran.out, test_format("--into NEW-DIRECTORY --until 61 "
-                                         "%s/%s\n",
-                                         path, names[0]));
+                                         "%s\n",
+                                         path));
 
     copy_store(whole, "gap");
     file_flip(test_format("%s/%s", path, names[2]), 20); /* its store's id */
@@ -260,6 +272,119 @@ static void files_that_manifest_lists_must_be_there(void **state)
     assert_int_equal(ran.status, 1);
     assert_contains(ran.out, "MANIFEST: offset ");
     assert_contains(ran.out, "rhizome replay --into NEW-DIRECTORY ");
+}
+
+/* The first segment behind a checkpoint: what is advised works. */
+static void the_checkpoint_alone_can_be_kept(void **state)
+{
+    char *whole = in_scratch("two-files");
+    char *path = in_scratch("headless");
+    char *into = in_scratch("kept");
+    struct ran ran;
+
+    (void)state;
+    make_store(whole, true);
+    copy_store(whole, "headless");
+    assert_int_equal(unlink(test_format("%s/log-0000000000000005.tlg", path)),
+                     0);
+    ran = run(test_format("check --json %s", path));
+    assert_int_equal(ran.status, 1);
+    assert_contains(ran.out, test_format("\"salvage\":\"rhizome replay --into "
+                                         "NEW-DIRECTORY --until 4 %s\","
+                                         "\"repair\":null",
+                                         path));
+    ran = run(test_format("replay --into %s --until 4 %s", into, path));
+    assert_int_equal(ran.status, 0);
+    assert_int_equal(run(test_format("check %s", into)).status, 0);
+
+    copy_store(whole, "headless");
+    file_flip(test_format("%s/log-0000000000000005.tlg", path), 20);
+    ran = run(test_format("check --json %s", path));
+    assert_contains(ran.out, test_format("--until 4 %s\"", path));
+    assert_contains(ran.out,
+                    test_format("\"repair\":\"rhizome repair %s/"
+                                "log-0000000000000005.tlg --cut-at 0\"",
+                                path));
+    assert_int_equal(
+        run(test_format("repair -y %s/log-0000000000000005.tlg --cut-at 0",
+                        path))
+            .status,
+        0);
+    assert_int_equal(run(test_format("check %s", path)).status, 0);
+
+    /* The checkpoint itself: there is nothing before it. */
+    assert_int_equal(unlink(test_format("%s/ckpt-0000000000000004.tlg", path)),
+                     0);
+    ran = run(test_format("check --json %s", path));
+    assert_contains(ran.out, "\"salvage\":null,\"repair\":null");
+}
+
+static void named_files_of_a_store_are_not_cut(void **state)
+{
+    char *path = in_scratch("listed");
+    char names[8][64];
+    struct ran ran;
+
+    (void)state;
+    copy_store(in_scratch("many"), "listed");
+    assert_true(list_segments(path, names) >= 3);
+    ran = run(test_format("check %s/%s %s/%s", path, names[0], path, names[2]));
+    assert_int_equal(ran.status, 1);
+    assert_contains(ran.out,
+                    test_format("files are missing from the list; check its "
+                                "directory: rhizome check %s\n",
+                                path));
+    assert_null(strstr(ran.out, "rhizome repair"));
+    file_flip(test_format("%s/%s", path, names[0]), 200);
+    ran = run(test_format("check --json %s/%s", path, names[0]));
+    assert_contains(ran.out, "\"list\":\"these are files of a store; check ");
+    assert_contains(ran.out, "\"repair\":null");
+    file_flip(test_format("%s/%s", path, names[0]), 200);
+    /* Without its MANIFEST. */
+    assert_int_equal(unlink(test_format("%s/MANIFEST", path)), 0);
+    ran = run(test_format("check %s/%s %s/%s", path, names[0], path, names[2]));
+    assert_contains(ran.out, "files are missing from the list; name them, too");
+    assert_null(strstr(ran.out, "rhizome repair"));
+}
+
+static void a_manifest_that_is_missing_is_said_to_be(void **state)
+{
+    char *path = in_scratch("orphans");
+    struct ran ran;
+
+    (void)state;
+    make_store(path, true);
+    assert_int_equal(unlink(test_format("%s/MANIFEST", path)), 0);
+    ran = run(test_format("check %s", path));
+    assert_int_equal(ran.status, 1);
+    assert_contains(ran.err, "orphans: its MANIFEST is missing; ");
+    assert_contains(ran.err, test_format("rhizome replay --into NEW-DIRECTORY "
+                                         "%s/*.tlg\n",
+                                         path));
+    assert_fails(test_format("replay %s", path), 1, "MANIFEST is missing");
+    assert_fails(test_format("dump %s", path), 1, "MANIFEST is missing");
+    assert_fails(test_format("stat %s", path), 1, "MANIFEST is missing");
+    assert_fails(test_format("compact %s", path), 78, "MANIFEST is missing");
+    assert_int_equal(system(test_format("$RHIZOME_EXECUTABLE replay --into "
+                                        "%s/found %s/*.tlg >/dev/null",
+                                        scratch, path)),
+                     0);
+    assert_int_equal(run(test_format("check %s/found", scratch)).status, 0);
+}
+
+static void a_line_stays_one(void **state)
+{
+    char *path = in_scratch("two\nlines");
+    struct ran ran;
+
+    (void)state;
+    make_store(path, false);
+    ran = run(test_format("stat '%s'", path));
+    assert_int_equal(ran.status, 0);
+    assert_contains(ran.out, "/two?lines\n");
+    assert_int_equal(unlink(test_format("%s/" FIRST_SEGMENT, path)), 0);
+    ran = run(test_format("check '%s'", path));
+    assert_contains(ran.out, "/two?lines/" FIRST_SEGMENT ": offset 0: ");
 }
 
 static void a_damaged_checkpoint_cannot_be_cut(void **state)
@@ -378,6 +503,10 @@ int main(void)
         cmocka_unit_test(a_torn_tail_is_no_damage),
         cmocka_unit_test(a_payload_that_is_no_term_is_damage),
         cmocka_unit_test(files_that_manifest_lists_must_be_there),
+        cmocka_unit_test(the_checkpoint_alone_can_be_kept),
+        cmocka_unit_test(named_files_of_a_store_are_not_cut),
+        cmocka_unit_test(a_manifest_that_is_missing_is_said_to_be),
+        cmocka_unit_test(a_line_stays_one),
         cmocka_unit_test(a_damaged_checkpoint_cannot_be_cut),
         cmocka_unit_test(what_is_no_log_is_said_to_be_none),
         cmocka_unit_test(output_errors_are_noticed),

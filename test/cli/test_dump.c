@@ -1,5 +1,6 @@
 /* `rhizome dump`: all formats, read back where somebody can read them. */
 #include "cli/cli_case.h"
+#include "cli/term.h"
 
 static char *path; /* the store of make_store(), with a checkpoint */
 
@@ -36,9 +37,12 @@ static void text(void **state)
 static void json(void **state)
 {
     static const char expected[] =
-        "{\"table\":\"likes\",\"key\":\"ann\",\"partner\":\"tea\"}\n"
-        "{\"table\":\"likes\",\"key\":\"bob\",\"partner\":\"milk\"}\n"
-        "{\"table\":\"people\",\"key\":\"ann\",\"value\":36}\n";
+        "{\"table\":\"likes\",\"table_term\":\"likes\",\"key\":\"ann\","
+        "\"partner\":\"tea\"}\n"
+        "{\"table\":\"likes\",\"table_term\":\"likes\",\"key\":\"bob\","
+        "\"partner\":\"milk\"}\n"
+        "{\"table\":\"people\",\"table_term\":\"people\",\"key\":\"ann\","
+        "\"value\":36}\n";
 
     (void)state;
     assert_string_equal(run(test_format("dump --json %s", path)).out, expected);
@@ -79,6 +83,87 @@ static void csv(void **state)
               &bytes);
     assert_memory_equal(bytes.data, "key\n\"{1,two}\"\n", bytes.size);
     buffer_free(&bytes);
+}
+
+static void a_directory_is_made(void **state)
+{
+    char *other = in_scratch("sets");
+    char *files = in_scratch("made/");
+    struct buffer bytes = BUFFER(test_mem());
+    struct disk_store disk;
+
+    (void)state;
+    disk_open(&disk, other);
+    disk_do(&disk, "{create_table, s, set, #{}}");
+    disk_do(&disk, "{insert, s, fwd, <<\"\">>}");
+    disk_do(&disk, "{insert, s, fwd, a}");
+    disk_close(&disk, true);
+    assert_int_equal(
+        run(test_format("dump -F csv -o %s %s", files, other)).status, 0);
+    file_read(test_format("%ss.csv", files), &bytes);
+    /* An only field that is empty would be an empty line. */
+    assert_int_equal(bytes.size, strlen("key\na\n\"\"\n"));
+    assert_memory_equal(bytes.data, "key\na\n\"\"\n", bytes.size);
+    assert_fails(test_format("dump -F csv -o %s/no/where/ %s", scratch, other),
+                 74, "cannot be made");
+    assert_fails(test_format("dump -o %s/text/ %s", scratch, other), 64,
+                 "is a directory");
+    buffer_free(&bytes);
+}
+
+/* What is printed as a name of a table can be asked for. */
+static void any_name_of_a_table_is_taken(void **state)
+{
+    static const char *const names[] = {
+        "1.5",
+        "#{a => 1}",
+        "[a|b]",
+        "{<<1,2:3>>,[]}",
+        "fun lists:map/2",
+        "99999999999999999999",
+    };
+    char *other = in_scratch("names");
+    struct buffer op = BUFFER(test_mem());
+    struct disk_store disk;
+
+    (void)state;
+    disk_open(&disk, other);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct buffer name = BUFFER(cli_mem());
+
+        assert_true(term_read(&name, names[i]));
+        op.size = 0;
+        test_append(&op, "h\4w\14create_table", 16);
+        test_append(&op, name.data, name.size);
+        test_append(&op, "w\3set", 5);
+        test_append(&op, "t\0\0\0\0", 5);
+        disk_do_term(&disk, buffer_bytes(&op));
+        buffer_free(&name);
+    }
+    /* A pid has no text that can be read. */
+    op.size = 0;
+    test_append(&op, "h\4w\14create_table", 16);
+    test_append(&op, "Xw\3a@b\0\0\0\1\0\0\0\0\0\0\0\1", 18);
+    test_append(&op, "w\3set", 5);
+    test_append(&op, "t\0\0\0\0", 5);
+    disk_do_term(&disk, buffer_bytes(&op));
+    disk_close(&disk, true);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct ran ran =
+            run(test_format("dump --json -t '%s' %s", names[i], other));
+
+        if (ran.status != 0)
+            fail_msg("%s: %s", names[i], ran.err);
+        ran = run(test_format("log -t '%s' %s", names[i], other));
+        assert_int_equal(count_lines(ran.out), 1);
+        assert_contains(ran.out, names[i]);
+    }
+    assert_int_equal(run(test_format("dump -t <a@b.1.1> %s", other)).status,
+                     64);
+    assert_int_equal(run(test_format("dump -t <a@b.1.0> %s", other)).status, 0);
+    assert_fails(test_format("dump -t people. %s", path), 64,
+                 "there is no table `people.`");
+    buffer_free(&op);
 }
 
 static void etf_is_the_store_again(void **state)
@@ -202,9 +287,9 @@ static void what_has_no_text_is_told(void **state)
     assert_int_equal(count_lines(ran.err), 1);
     assert_contains(ran.err, "1 elements hold pids");
     assert_string_equal(run(test_format("dump -q %s", other)).err, "");
-    assert_string_equal(
-        run(test_format("dump --json %s", other)).out,
-        "{\"table\":\"t\",\"key\":{\"$term\":\"<a@b.1.0>\"}}\n");
+    assert_string_equal(run(test_format("dump --json %s", other)).out,
+                        "{\"table\":\"t\",\"table_term\":\"t\",\"key\":{\"$"
+                        "term\":\"<a@b.1.0>\"}}\n");
     buffer_free(&op);
 }
 
@@ -222,7 +307,8 @@ static void a_torn_tail_is_noted_and_left_out(void **state)
     assert_string_equal(without_comments(ran.out),
                         "{people, {ann, 36}}.\n{people, {bob, 25}}.\n");
     assert_int_equal(count_lines(ran.err), 1);
-    assert_contains(ran.err, ": a torn tail of ");
+    assert_contains(ran.err, ": a torn tail of 8 bytes ");
+    assert_contains(ran.err, "; nothing that is left says that it was durable");
 }
 
 static void a_damaged_store_is_not_dumped(void **state)
@@ -300,6 +386,8 @@ int main(void)
         cmocka_unit_test(text),
         cmocka_unit_test(json),
         cmocka_unit_test(csv),
+        cmocka_unit_test(a_directory_is_made),
+        cmocka_unit_test(any_name_of_a_table_is_taken),
         cmocka_unit_test(etf_is_the_store_again),
         cmocka_unit_test(a_table_and_a_moment),
         cmocka_unit_test(system_tables_are_left_out),

@@ -172,6 +172,19 @@ struct section {
 };
 
 /* In roff a hyphen that shall be typed is \-. */
+/* Whatever builds the program leaves its completion beside it. */
+static void the_completion_is_built(void **state)
+{
+    struct ran ran = run("completion bash");
+    struct buffer bytes = BUFFER(test_mem());
+
+    (void)state;
+    file_read(test_format("%s.bash", getenv("RHIZOME_EXECUTABLE")), &bytes);
+    assert_int_equal(bytes.size, ran.out_size);
+    assert_memory_equal(bytes.data, ran.out, ran.out_size);
+    buffer_free(&bytes);
+}
+
 static void is_described(void *context, const struct option_row *row)
 {
     struct section *section = context;
@@ -274,6 +287,7 @@ int main(void)
         cmocka_unit_test(version),
         cmocka_unit_test(closed_stdout_is_an_error),
         cmocka_unit_test(bash_completes),
+        cmocka_unit_test(the_completion_is_built),
         cmocka_unit_test(the_manual_describes_every_option),
         cmocka_unit_test(the_manual_describes_the_common_options),
         cmocka_unit_test(the_manual_describes_the_options_of_port),

@@ -89,6 +89,18 @@ static void a_table_is_found_in_batches_too(void **state)
     assert_string_equal(ran.out, "");
 }
 
+static void a_table_that_nothing_names_is_noted(void **state)
+{
+    struct ran ran = run(test_format("log -t people. %s", store_path()));
+
+    (void)state;
+    assert_int_equal(ran.status, 0);
+    assert_int_equal(ran.out_size, 0);
+    assert_contains(ran.err, "nothing in the list names a table `people.`");
+    assert_string_equal(run(test_format("log -t people %s", store_path())).err,
+                        "");
+}
+
 static void other_records_are_shown_when_asked_for(void **state)
 {
     struct ran ran = run(test_format("log --all %s", store_path()));
@@ -197,6 +209,16 @@ static void every_cut_gives_a_prefix(void **state)
     }
 }
 
+static const char *file_text(const char *path)
+{
+    static struct buffer bytes;
+
+    bytes.mem = test_mem();
+    file_read(path, &bytes);
+    test_append(&bytes, "", 1);
+    return (const char *)bytes.data;
+}
+
 static void damage_is_named_with_its_place(void **state)
 {
     char *path = copy_segment("damaged.tlg");
@@ -230,6 +252,17 @@ static void damage_is_named_with_its_place(void **state)
                                               "checksum of a payload is wrong",
                                 (long)at));
     assert_contains(ran.err, test_format("see `rhizome check %s`", data));
+    /* All files, as a shell takes them. */
+    assert_int_equal(system(test_format("cp %s '%s/-l x.tlg'", path, scratch)),
+                     0);
+    ran.status =
+        system(test_format("cd %s && $RHIZOME_EXECUTABLE log %s/" FIRST_SEGMENT
+                           " -- '-l x.tlg' >/dev/null 2>err",
+                           scratch, store_path()));
+    assert_contains(file_text(in_scratch("err")),
+                    test_format("see `rhizome check %s/" FIRST_SEGMENT
+                                " './-l x.tlg'`",
+                                store_path()));
 }
 
 static void what_is_no_log_is_said_to_be_none(void **state)
@@ -355,11 +388,11 @@ static void follow_tells_what_a_checkpoint_took_away(void **state)
     disk_sync(&disk);
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     write_end = fdopen(ends[1], "w");
-    pid = start_program(test_format("log -f --from 1 %s", path), OUT_FILE,
-                        write_end, err);
+    pid = start_program(test_format("log -f --json --from 1 %s", path),
+                        OUT_FILE, write_end, err);
     fclose(write_end);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    expect_output(ends[0], &got, "1\t{create_table,t,set,#{}}\n");
+    expect_output(ends[0], &got, "{\"seq\":1,\"type\":\"mutation\",");
     kill(pid, SIGSTOP);
     disk_do(&disk, "{insert, t, fwd, seen}");
     disk_checkpoint(&disk);
@@ -368,9 +401,11 @@ static void follow_tells_what_a_checkpoint_took_away(void **state)
     disk_do(&disk, "{insert, t, fwd, last}");
     disk_sync(&disk);
     kill(pid, SIGCONT);
-    expect_output(ends[0], &got, "4\t{insert,t,fwd,last}\n");
+    expect_output(ends[0], &got, "{insert,t,fwd,last}");
     /* The first file was open, and could be read to its end. */
-    assert_contains((char *)got.data, "2\t{insert,t,fwd,seen}\n");
+    assert_contains((char *)got.data, "{insert,t,fwd,seen}");
+    assert_contains((char *)got.data,
+                    "{\"type\":\"gap\",\"missing_from\":3,\"missing_to\":3}\n");
     kill(pid, SIGTERM);
     assert_int_equal(wait_program(pid), 0);
     assert_contains(slurp(err, NULL),
@@ -389,6 +424,7 @@ int main(void)
         cmocka_unit_test(follows_symbolic_links),
         cmocka_unit_test(lists_a_range),
         cmocka_unit_test(a_table_is_found_in_batches_too),
+        cmocka_unit_test(a_table_that_nothing_names_is_noted),
         cmocka_unit_test(other_records_are_shown_when_asked_for),
         cmocka_unit_test(json_is_an_object_a_line),
         cmocka_unit_test(lists_a_checkpoint_and_a_manifest),

@@ -163,9 +163,10 @@ static void nobody_to_ask_means_no(void **state)
 
     (void)state;
     assert_non_null(freopen("/dev/null", "r", stdin));
-    assert_fails(
-        test_format("repair %s/" FIRST_SEGMENT " --cut-at %lld", path, at), 64,
-        "mutations 10 to 200 are given up");
+    assert_fails(test_format("repair %s/" FIRST_SEGMENT
+                             " --cut-at %lld --force",
+                             path, at),
+                 64, "mutations 10 to 200 are given up");
     dup2(kept, STDIN_FILENO);
     close(kept);
     assert_int_equal(
@@ -194,10 +195,10 @@ static void a_whole_segment_is_given_up(void **state)
 
     /* Or cut behind its header, which comes to the same. */
     path = copy_store(whole_store(), "head");
-    assert_int_equal(
-        run(test_format("repair %s/%s --cut-at 64 --yes", path, names[last]))
-            .status,
-        0);
+    assert_int_equal(run(test_format("repair %s/%s --cut-at 64 --yes --force",
+                                     path, names[last]))
+                         .status,
+                     0);
     assert_int_equal(list_segments(path, names), last);
     assert_is_store(path, (unsigned)first_seq - 1);
 }
@@ -221,6 +222,31 @@ static void a_missing_segment_is_mended_before_it(void **state)
     repair = test_format("%.*s --yes", (int)strcspn(at, "\""), at);
     assert_int_equal(run(repair).status, 0);
     assert_is_store(path, seq);
+}
+
+static void what_is_whole_is_not_cut_by_mistake(void **state)
+{
+    const char *path = copy_store(whole_store(), "sound");
+    char *alone = in_scratch("sound.tlg");
+    long long at = offset_of(test_format("%s/" FIRST_SEGMENT, path), 10);
+    struct ran ran;
+
+    (void)state;
+    assert_fails(test_format("repair %s/" FIRST_SEGMENT " --cut-at %lld --yes",
+                             path, at),
+                 64, "no fault was found in it, or before it");
+    assert_int_equal(
+        system(test_format("diff -r -x LOCK %s %s", path, whole_store())), 0);
+    ran = run(test_format(
+        "repair %s/" FIRST_SEGMENT " --cut-at %lld --yes --force", path, at));
+    assert_int_equal(ran.status, 0);
+    assert_contains(ran.err, "no fault was found in it, or before it");
+    assert_is_store(path, 9);
+    assert_int_equal(
+        system(test_format("cp %s/" FIRST_SEGMENT " %s", whole_store(), alone)),
+        0);
+    assert_fails(test_format("repair %s --cut-at %lld --yes", alone, at), 64,
+                 "--force says");
 }
 
 static void the_lock_is_respected(void **state)
@@ -262,7 +288,7 @@ static void a_file_alone_gets_a_backup(void **state)
     ran = run(test_format("repair %s --cut-at %lld --yes", path, at));
     assert_int_equal(ran.status, 0);
     assert_contains(ran.err, "nothing was changed");
-    assert_fails(test_format("repair -q %s --cut-at 64 --yes", path), 64,
+    assert_fails(test_format("repair -q %s --cut-at 64", path), 64,
                  "alone.tlg.bak: is there already");
     assert_int_equal(file_size(path), at);
 }
@@ -316,8 +342,8 @@ static void it_may_be_interrupted_anywhere(void **state)
         struct ran ran;
         pid_t pid;
 
-        snprintf(line, sizeof(line), "repair %s/%s --cut-at %lld --yes", path,
-                 names[1], at);
+        snprintf(line, sizeof(line), "repair %s/%s --cut-at %lld --yes --force",
+                 path, names[1], at);
         pid = start_program(line, OUT_FILE, nowhere, nowhere);
         nanosleep(&moment, NULL);
         kill(pid, SIGKILL);
@@ -338,6 +364,7 @@ int main(void)
         cmocka_unit_test(nobody_to_ask_means_no),
         cmocka_unit_test(a_whole_segment_is_given_up),
         cmocka_unit_test(a_missing_segment_is_mended_before_it),
+        cmocka_unit_test(what_is_whole_is_not_cut_by_mistake),
         cmocka_unit_test(the_lock_is_respected),
         cmocka_unit_test(a_file_alone_gets_a_backup),
         cmocka_unit_test(what_cannot_be_cut_is_refused),

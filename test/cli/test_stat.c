@@ -36,8 +36,10 @@ static void a_directory_with_a_checkpoint(void **state)
     assert_contains(ran.out, ",\"checkpoint_elements\":2,");
     assert_contains(ran.out, ",\"checkpoint_state\":\"complete\",");
     assert_contains(ran.out, ",\"last_seq\":6,");
-    assert_contains(ran.out, "{\"table\":\"people\",\"type\":\"to_one\","
-                             "\"elements\":2}");
+    assert_contains(
+        ran.out,
+        "{\"table\":\"people\",\"table_term\":\"people\",\"type\":\"to_one\","
+        "\"elements\":2}");
     assert_contains(ran.out,
                     "\"files\":[{\"file\":\"log-0000000000000005.tlg\","
                     "\"first_seq\":5,\"last_seq\":6,\"mutations\":2,");
