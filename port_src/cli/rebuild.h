@@ -22,7 +22,7 @@ struct rebuild {
 };
 
 /* How often it is tried before a moving directory is given up. */
-#define REBUILD_TRIES 3
+#define REBUILD_TRIES 10
 
 /*
  * Recovers `source`, a directory or files, up to the mutation `until`: with

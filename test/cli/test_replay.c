@@ -461,8 +461,11 @@ static void on_signal(int number)
 }
 
 /* Writes, syncs and checkpoints until it is told to stop. */
+/* A store that rolls and makes checkpoints all the time, if at a pace that
+ * lets somebody read it in between. */
 static void work(const char *path)
 {
+    const struct timespec moment = {0, 1000000};
     struct disk_store disk;
 
     disk_open(&disk, path);
@@ -470,9 +473,11 @@ static void work(const char *path)
     disk_sync(&disk);
     for (unsigned n = 1; !enough; n++) {
         disk_do(&disk, test_format("{insert, t, fwd, {%u, %u}}", n % 97, n));
-        if (n % 3 == 0)
+        if (n % 3 == 0) {
             disk_sync(&disk);
-        if (n % 500 == 0)
+            nanosleep(&moment, NULL);
+        }
+        if (n % 1500 == 0)
             disk_checkpoint(&disk);
     }
     disk_close(&disk, true);

@@ -299,7 +299,15 @@ static size_t print_term(struct buffer *out, const uint8_t *term)
     case ETF_BINARY:
         size = load_be32(term + 1);
         test_append_text(out, "<<\"");
-        test_append(out, term + 5, size);
+        if (!memchr(term + 5, 0, size)) {
+            test_append(out, term + 5, size);
+        } else { /* a text has no NUL */
+            for (size_t i = 0; i < size; i++)
+                if (term[5 + i])
+                    test_append(out, term + 5 + i, 1);
+                else
+                    test_append_text(out, "\\0");
+        }
         test_append_text(out, "\">>");
         return 5 + size;
     case ETF_STRING:
