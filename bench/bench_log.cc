@@ -4,13 +4,15 @@
  *
  *   log_interval_cpu    CPU time of a whole daemon process a mutation, with a
  *                       log that is synced each second, beside a daemon that
- *                       has none: 64 callers, that is frames of 64 requests,
- *                       each sent when the last one is answered. A mutation
- *                       puts 100 bytes under a key of 13.
- *   log_interval_cpu_small   the same with pairs of integers, where the log
- *                       weighs most
+ *                       has none: 512 callers as the port's owner gathers
+ *                       them, frames of 100 requests (16 KiB) and three in the
+ *                       pipe. A mutation puts 100 bytes under a key of 13.
+ *   log_interval_cpu_64 the same of 64 callers: one frame of 64 requests, sent
+ *                       when the last one is answered, so that each pays for
+ *                       a write of its own
+ *   log_interval_cpu_small, _64_small   the same with pairs of integers
  *   log_bytes           the log's files a mutation of that run, beside the
- *                       bytes that the client sent; _small: likewise
+ *                       commands, that is the bytes that the client sent
  *   recover_checkpoint  pairs a second, loading a checkpoint of a many_to_many
  *                       of random pairs, both directions, every byte checked
  *   replay_log          mutations a second, replaying a log of single inserts
@@ -201,11 +203,10 @@ class daemon_process
         take(0); /* hello */
     }
 
-    /* Sends a frame and waits until all of its `count` requests are answered.
-     */
-    void call(const bytes &frame, unsigned count)
+    /* Sends a frame of `count` requests and waits until no more than `left`
+     * requests are unanswered. */
+    void call(const bytes &frame, unsigned count, unsigned left)
     {
-        sent_ += frame.size();
         for (size_t at = 0; at < frame.size();) {
             ssize_t n = write(to_, frame.data() + at, frame.size() - at);
 
@@ -213,13 +214,9 @@ class daemon_process
                 die("the daemon is gone: %s", strerror(errno));
             at += (size_t)n;
         }
-        while (count > 0)
-            count -= take(count);
-    }
-
-    uint64_t sent() const
-    {
-        return sent_;
+        waiting_ += count;
+        while (waiting_ > left)
+            waiting_ -= take(waiting_);
     }
 
     /* Ends it in order: its CPU time in ns. */
@@ -228,6 +225,8 @@ class daemon_process
         struct rusage usage;
         int status;
 
+        while (waiting_ > 0)
+            waiting_ -= take(waiting_);
         close(to_);
         if (wait4(pid_, &status, 0, &usage) != pid_ || status != 0)
             die("the daemon ended with status %d", status);
@@ -285,39 +284,70 @@ class daemon_process
     pid_t pid_;
     int to_;
     int from_;
-    uint64_t sent_ = 0;
+    unsigned waiting_ = 0;
     bytes buffer_;
     size_t at_ = 0;
 };
 
-void run_daemon(recorder &recorder, bool logged, bool small, uint64_t n)
+/* How requests reach the daemon. */
+struct load {
+    const char *suffix;
+    bool small;
+    unsigned frame;    /* requests of a frame */
+    unsigned unwaited; /* that may be unanswered when the next one is sent */
+};
+
+const load loads[] = {
+    {"", false, 100, 200},
+    {"_64", false, 64, 0},
+    {"_small", true, 100, 200},
+    {"_64_small", true, 64, 0},
+};
+
+std::vector<bytes> make_frames(const load &load, uint64_t n)
 {
-    const unsigned callers = 64;
-    std::string suffix = small ? "_small" : "";
     splitmix64 random(42);
+    std::vector<bytes> frames;
+
+    for (uint64_t i = 0; i < n / load.frame; i++)
+        frames.push_back(make_frame(random, load.small, load.frame));
+    return frames;
+}
+
+/* What the commands are that a log is held against. */
+void run_commands(recorder &recorder, const load &load, uint64_t n)
+{
+    uint64_t sent = 0;
+
+    for (const bytes &frame : make_frames(load, n))
+        sent += frame.size();
+    recorder.add(std::string("log_bytes") + load.suffix, "bytes", "bytes",
+                 (double)sent / (double)(n / load.frame * load.frame));
+}
+
+void run_daemon(recorder &recorder, bool logged, const load &load, uint64_t n)
+{
+    std::string suffix = load.suffix;
     directory directory;
     std::vector<std::string> options;
-    std::vector<bytes> frames;
+    std::vector<bytes> frames = make_frames(load, n);
 
     if (logged)
         options = {"--dir",         directory.path(),     "--sync",
                    "interval:1000", "--checkpoint-ratio", "0"};
-    for (uint64_t i = 0; i < n / callers; i++)
-        frames.push_back(make_frame(random, small, callers));
 
     daemon_process daemon(options);
 
-    daemon.call(create_frame(small), 1);
+    daemon.call(create_frame(load.small), 1, 0);
     for (const bytes &frame : frames)
-        daemon.call(frame, callers);
-    uint64_t count = frames.size() * callers;
-    uint64_t sent = daemon.sent();
+        daemon.call(frame, load.frame, load.unwaited);
+    uint64_t count = frames.size() * load.frame;
     double cpu = daemon.finish();
 
     recorder.add("log_interval_cpu" + suffix, "ns", "ns", cpu / (double)count);
-    recorder.add("log_bytes" + suffix, "bytes", "bytes",
-                 (double)(logged ? directory.log_bytes() : sent) /
-                     (double)count);
+    if (logged)
+        recorder.add("log_bytes" + suffix, "bytes", "bytes",
+                     (double)directory.log_bytes() / (double)count);
 }
 
 /* --- recovery ---------------------------------------------------------------
@@ -366,8 +396,8 @@ int main(int argc, char **argv)
     uint64_t mutations = options.quick ? n / 2 : n;
 
     signal(SIGPIPE, SIG_IGN);
-    for (bool small : {false, true}) {
-        std::string suffix = small ? "_small" : "";
+    for (const load &load : loads) {
+        std::string suffix = load.suffix;
 
         if (!wanted(options, "termlog", "log_interval_cpu" + suffix) &&
             !wanted(options, "termlog", "log_bytes" + suffix))
@@ -375,10 +405,14 @@ int main(int argc, char **argv)
         run_rounds(options, "termlog", mutations, rounds,
                    {{"rhizome",
                      [=](recorder &recorder) {
-                         run_daemon(recorder, true, small, mutations);
+                         run_daemon(recorder, true, load, mutations);
                      }},
-                    {"none", [=](recorder &recorder) {
-                         run_daemon(recorder, false, small, mutations);
+                    {"none",
+                     [=](recorder &recorder) {
+                         run_daemon(recorder, false, load, mutations);
+                     }},
+                    {"commands", [=](recorder &recorder) {
+                         run_commands(recorder, load, mutations);
                      }}});
     }
     for (bool checkpoint : {true, false})
