@@ -63,6 +63,16 @@ const char *table_type_name(enum table_type type)
     return traits_of[type].name;
 }
 
+bool table_type_has_bwd(enum table_type type)
+{
+    return traits_of[type].has_bwd;
+}
+
+bool table_type_has_value(enum table_type type)
+{
+    return traits_of[type].has_value;
+}
+
 bool table_type_parse(struct bytes name, enum table_type *ret)
 {
     for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {

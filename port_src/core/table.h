@@ -66,6 +66,10 @@ struct table_reference {
 const char *table_type_name(enum table_type type);
 bool table_type_parse(struct bytes name, enum table_type *ret);
 
+/* table_has_side(bwd) and table_has_value() of a type, without a table. */
+bool table_type_has_bwd(enum table_type type);
+bool table_type_has_value(enum table_type type);
+
 struct bytes table_name(const struct table *table); /* encoded key */
 enum table_type table_type(const struct table *table);
 struct table_reference table_reference(const struct table *table,

@@ -35,16 +35,6 @@
 /* `cancel` is looked at, and progress told, every so many elements. */
 #define TURN_ELEMENTS 4096
 
-static bool type_is_junction(enum table_type type)
-{
-    return type >= TABLE_ONE_TO_ONE;
-}
-
-static bool type_has_value(enum table_type type)
-{
-    return type == TABLE_POM || type == TABLE_TO_ONE;
-}
-
 /* --- writing ------------------------------------------------------------ */
 
 struct saving {
@@ -168,7 +158,7 @@ static enum status save_element(struct saving *saving, enum table_type type)
         return key_decode(entry->key.first, term);
     PUT(etf_put_tuple(term, 2));
     PUT(key_decode(entry->key.first, term));
-    if (type_has_value(type))
+    if (table_type_has_value(type))
         return buffer_append(term, entry->value);
     return key_decode(entry->key.second, term);
 }
@@ -271,7 +261,7 @@ static enum status save_all(struct saving *saving)
         st = save_table(saving, table);
         if (st == ST_OK)
             st = save_side(saving, table, SIDE_FWD);
-        if (st == ST_OK && type_is_junction(table->type))
+        if (st == ST_OK && table_type_has_bwd(table->type))
             st = save_side(saving, table, SIDE_BWD);
         if (st == ST_OK)
             st = save_table_end(saving, table);
@@ -530,7 +520,7 @@ static enum status load_element(struct loading *loading, struct walk *walk,
     if (type != TABLE_SET && !walk_tuple(walk, 2))
         return ST_BAD_TERM;
     st = load_key(loading, walk, 0);
-    if (st == ST_OK && type_has_value(type)) {
+    if (st == ST_OK && table_type_has_value(type)) {
         second = walk_term(walk);
     } else if (st == ST_OK && type != TABLE_SET) {
         st = load_key(loading, walk, 1);
@@ -814,7 +804,7 @@ static enum status job_failed(struct checkpoint_job *job, int error,
 {
     job->error = -error;
     job->what = what;
-    if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG)
+    if (io_error_is_full(error))
         return ST_LOG_FULL;
     return ST_IO;
 }

@@ -16,6 +16,7 @@
 #ifndef RHIZOME_LOG_IO_H
 #define RHIZOME_LOG_IO_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -166,6 +167,13 @@ static inline int io_list(struct io *io,
 static inline int io_lock(struct io *io, int64_t *ret_holder)
 {
     return io->ops->lock(io, ret_holder);
+}
+
+/* Whether an error says that there is no room: on the disk, in a quota, or
+ * below a limit on the size of files. */
+static inline bool io_error_is_full(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
 /* Reads or writes all of it, whatever a single call does: 0, or -errno;

@@ -181,7 +181,7 @@ enum status recovery_mend(struct io *io, struct recovery *recovery,
     if (error == 0)
         error = mend_tail(io, recovery);
     *ret_errno = -error;
-    if (error == -ENOSPC || error == -EDQUOT || error == -EFBIG)
+    if (io_error_is_full(error))
         return ST_LOG_FULL;
     return error < 0 ? ST_IO : ST_OK;
 }

@@ -113,7 +113,6 @@ struct termlog {
     uint64_t durable;
     uint64_t claimed; /* what the last record says is durable */
     uint32_t since_digest;
-    bool want_digest;
 
     /* What the manifest will say. `manifest.segments` is not used: the list
      * is `segments`, of which the last one is the current. */
@@ -154,12 +153,6 @@ static void log_note(struct termlog *log, int error, const char *what,
     log->error = error < 0 ? -error : error;
     log->what = what;
     snprintf(log->file, sizeof(log->file), "%s", file);
-}
-
-/* No room, of whichever kind. */
-static bool error_is_full(int error)
-{
-    return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
 /* A failure after which nothing may be written any more. */
@@ -322,7 +315,7 @@ enum status termlog_open(struct io *io, struct mem *mem,
         error = manifest_write(io, manifest);
         if (error < 0) {
             *ret_errno = -error;
-            st = error_is_full(error) ? ST_LOG_FULL : ST_IO;
+            st = io_error_is_full(error) ? ST_LOG_FULL : ST_IO;
             goto fail;
         }
     }
@@ -411,12 +404,12 @@ static enum status log_allocate(struct termlog *log, uint64_t end)
         target = end;
     error =
         io_allocate(log->io, log->fd, log->allocated, target - log->allocated);
-    if (error_is_full(error)) { /* then only what it needs */
+    if (io_error_is_full(error)) { /* then only what it needs */
         target = end;
         error = io_allocate(log->io, log->fd, log->allocated,
                             target - log->allocated);
     }
-    if (error_is_full(error)) {
+    if (io_error_is_full(error)) {
         segment_name(name, log->first_seq);
         return log_full(log, error, name);
     }
@@ -471,7 +464,7 @@ static enum status segment_create(struct termlog *log, int *ret_fd)
     io_unlink(log->io, SEGMENT_TEMPORARY);
 
 fail:
-    if (error_is_full(error))
+    if (io_error_is_full(error))
         return log_full(log, error, name);
     log->first_seq = header.first_seq;
     return log_fail(log, error, "create");
@@ -610,12 +603,7 @@ enum status termlog_append(struct termlog *log, uint64_t seq, struct bytes term)
 
 bool termlog_digest_due(const struct termlog *log)
 {
-    return log->since_digest >= DIGEST_EVERY || log->want_digest;
-}
-
-void termlog_want_digest(struct termlog *log)
-{
-    log->want_digest = true;
+    return log->since_digest >= DIGEST_EVERY;
 }
 
 void termlog_append_digest(struct termlog *log, struct digest digest)
@@ -623,7 +611,6 @@ void termlog_append_digest(struct termlog *log, struct digest digest)
     uint8_t bytes[DIGEST_BYTES];
 
     log->since_digest = 0;
-    log->want_digest = false;
     if (log_prepare(log, ROOM_RESERVED) < 0)
         return;
     digest_store(bytes, digest);
@@ -837,7 +824,7 @@ void termlog_sync_run(struct sync_job *job)
     if (!job->has_manifest)
         return;
     error = manifest_write(job->io, &job->manifest);
-    if (error_is_full(error))
+    if (io_error_is_full(error))
         return; /* later */
     if (!job_step(job, error, "write", MANIFEST_NAME))
         return;

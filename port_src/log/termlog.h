@@ -79,11 +79,10 @@ void termlog_free(struct termlog *log);
 enum status termlog_append(struct termlog *log, uint64_t seq,
                            struct bytes term);
 
-/* True once every DIGEST_EVERY mutations, and after termlog_want_digest():
- * then termlog_append_digest() is to be called with the store's digest at the
+/* True once every DIGEST_EVERY mutations: then, or whenever somebody asks for
+ * it, termlog_append_digest() is to be called with the store's digest at the
  * last appended seq. It is left out if there is no room. */
 bool termlog_digest_due(const struct termlog *log);
-void termlog_want_digest(struct termlog *log);
 void termlog_append_digest(struct termlog *log, struct digest digest);
 
 /* Appends a mark if the last record claims less than what is durable. True if

@@ -25,10 +25,8 @@ enum status cmd_digest(struct call *call)
     struct termlog *log = call->commands->log.log;
     struct digest digest = store_digest(call->store);
 
-    if (log) {
-        termlog_want_digest(log);
+    if (log)
         termlog_append_digest(log, digest);
-    }
     put_map(call->out, 2);
     put_atom(call->out, "seq");
     put_u64(call->out, store_seq(call->store));

@@ -65,7 +65,7 @@ static void a_checkpoint_takes_the_place_of_the_log(void **state)
     struct ran ran;
 
     (void)state;
-    strcpy(digest, digest_of(path));
+    snprintf(digest, sizeof(digest), "%s", digest_of(path));
     ran = run(test_format("compact --json %s", path));
     assert_int_equal(ran.status, 0);
     assert_contains(ran.out, test_format("{\"seq\":4000,\"digest\":\"%s\","
@@ -170,7 +170,7 @@ static void it_may_be_interrupted_anywhere(void **state)
 
     (void)state;
     assert_non_null(nowhere);
-    strcpy(digest, digest_of(large_store()));
+    snprintf(digest, sizeof(digest), "%s", digest_of(large_store()));
     for (unsigned i = 0; i < 40; i++) {
         const char *path = copy_store(large_store(), "killed");
         struct timespec moment = {0, 400000 * (long)i};
@@ -195,7 +195,7 @@ static void a_full_disk_changes_nothing(void **state)
     struct ran ran;
 
     (void)state;
-    strcpy(digest, digest_of(path));
+    snprintf(digest, sizeof(digest), "%s", digest_of(path));
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     limit = old;
     limit.rlim_cur = 4096;

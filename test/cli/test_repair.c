@@ -70,7 +70,8 @@ static void assert_is_store(const char *path, unsigned seq)
     struct client client;
     char digest[40];
 
-    strcpy(digest, digest_of(test_format("--until %u %s", seq, whole_store())));
+    snprintf(digest, sizeof(digest), "%s",
+             digest_of(test_format("--until %u %s", seq, whole_store())));
     assert_int_equal(run(test_format("check %s", path)).status, 0);
     assert_string_equal(digest_of(test_format("--verify %s", path)), digest);
     client_start_port(&client, "--dir", path);
@@ -334,7 +335,8 @@ static void it_may_be_interrupted_anywhere(void **state)
     assert_non_null(nowhere);
     list_segments(whole_store(), names);
     at = offset_of(test_format("%s/%s", whole_store(), names[1]), 80);
-    strcpy(digest, digest_of(test_format("--until 79 %s", whole_store())));
+    snprintf(digest, sizeof(digest), "%s",
+             digest_of(test_format("--until 79 %s", whole_store())));
     for (unsigned i = 0; i < 30; i++) {
         const char *path = copy_store(whole_store(), "killed");
         char line[512];

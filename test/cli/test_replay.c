@@ -157,7 +157,8 @@ static void batches_make_no_difference(void **state)
             disk_do(&disk, test_format("{batch, [%s]}", op));
             op[0] = '\0';
         }
-        strcpy(digests[i], hex_of(store_digest(disk.store)));
+        snprintf(digests[i], sizeof(digests[i]), "%s",
+                 hex_of(store_digest(disk.store)));
         disk_close(&disk, true);
         assert_string_equal(digest_of(path), digests[i]);
     }
@@ -211,7 +212,8 @@ static void until_shows_the_store_as_it_was(void **state)
     disk_do(&disk, "{create_table, t, many_to_many, #{}}");
     for (unsigned seq = 2; seq <= 40; seq++) {
         disk_do(&disk, test_format("{insert, t, bwd, {%u, %u}}", seq % 5, seq));
-        strcpy(digests[seq], hex_of(store_digest(disk.store)));
+        snprintf(digests[seq], sizeof(digests[seq]), "%s",
+                 hex_of(store_digest(disk.store)));
         if (seq == 20)
             disk_checkpoint(&disk);
     }

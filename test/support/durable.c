@@ -603,7 +603,6 @@ enum status durable_write(struct durable *d)
 
 enum status durable_digest(struct durable *d)
 {
-    termlog_want_digest(d->log);
     termlog_append_digest(d->log, store_digest(d->store));
     return termlog_write(d->log);
 }

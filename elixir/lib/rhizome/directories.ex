@@ -4,10 +4,11 @@ defmodule Rhizome.Directories do
   # life of a store's process: the highest seq that was acknowledged.
   #
   # The daemon is told at its next start, and refuses a log that does not reach
-  # it, or one of another store. So even the last mutations before a crash, of which nothing in the log
-  # can prove that anybody was promised them, are not taken for a torn tail if
-  # they are missing. That is sound under every sync policy: what was written
-  # outlives the daemon, and if the operating system had died, so would we.
+  # it, or one of another store. So even the last mutations before a crash, of
+  # which nothing in the log can prove that anybody was promised them, are not
+  # taken for a torn tail if they are missing. That is sound under every sync
+  # policy: what was written outlives the daemon, and if the operating system
+  # had died, so would we.
   #
   # The number is in an :atomics array, which the store's owner sets with each
   # frame of replies; the table holds where it is, and is written once a start.

@@ -1,7 +1,6 @@
 defmodule Rhizome.CrashTest do
-  # A store is killed with SIGKILL, again and again,
-  # at random moments under the load of several callers, and has to come back
-  # with what it acknowledged.
+  # A store is killed with SIGKILL, again and again, at random moments under the
+  # load of several callers, and has to come back with what it acknowledged.
   #
   # Each caller has keys of its own and writes one batch at a time, each over
   # two tables: `counts` says which batch was the last, `owns` holds pairs that
