@@ -149,7 +149,7 @@ defmodule Demo do
 
     last = Rhizome.info(@store).os_pid
     Supervisor.stop(supervisor)
-    true = not File.exists?("/proc/#{last}")
+    await(fn -> not File.exists?("/proc/#{last}") end)
     say("\nThe supervisor has stopped, and the daemon with it.")
     replay(dir, digest)
   end
@@ -620,7 +620,8 @@ case System.argv() do
     rescue
       error in ErlangError ->
         # Whoever read our output has seen enough: `demo | head`.
-        if error.original not in [:terminated, :epipe], do: reraise(error, __STACKTRACE__)
+        unless match?(%{original: reason} when reason in [:terminated, :epipe], error),
+          do: reraise(error, __STACKTRACE__)
     end
 
   _other ->
