@@ -397,7 +397,8 @@ static int dump_checkpoint(struct dump *dump)
 
     if (status >= 0)
         return status;
-    if (snapshot_take(dump->rebuild.store, &snapshot) < 0)
+    if (snapshot_take(dump->rebuild.store, &snapshot) < 0 ||
+        snapshot_list(snapshot) < 0)
         text_no_memory();
     st = checkpoint_write(snapshot, recovery->manifest.store_id,
                           recovery->manifest.epoch, &output, NULL, &progress,

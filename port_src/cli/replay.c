@@ -443,7 +443,8 @@ static int write_target(struct replay *replay, struct target *target,
     struct snapshot *snapshot;
     int error = 0;
 
-    if (snapshot_take(replay->rebuild.store, &snapshot) < 0)
+    if (snapshot_take(replay->rebuild.store, &snapshot) < 0 ||
+        snapshot_list(snapshot) < 0)
         text_no_memory();
     manifest.checkpoint = manifest.durable = snapshot_seq(snapshot);
     manifest.digest = snapshot_digest(snapshot);

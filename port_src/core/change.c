@@ -94,9 +94,9 @@ static enum status external_bytes(struct store *store, struct bytes key,
     enum status st;
 
     scratch->size = 0;
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     st = key_decode(key, scratch);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
     *ret = scratch->size;
     return st;
 }
@@ -166,7 +166,9 @@ enum status change_push(struct store *store, enum change_kind kind,
         if (st < 0)
             return st;
     }
-    st = buffer_reserve(&list->records, size);
+    st = table_touch(store, table);
+    if (st == ST_OK)
+        st = buffer_reserve(&list->records, size);
     if (st < 0)
         return st;
 
@@ -293,24 +295,6 @@ bool store_change_next(const struct store *store, size_t *position,
     return true;
 }
 
-size_t change_kept_bytes(const struct store *store)
-{
-    const struct change_list *list = &store->changes;
-    size_t bytes = 0;
-    size_t offset = 0;
-
-    while (list->deferred && offset < list->records.size) {
-        struct record *record = record_at(store, offset);
-        const struct cleared *cleared = record_payload(record);
-
-        if (record->kind == CHANGE_CLEAR)
-            bytes +=
-                cleared->trees[SIDE_FWD].bytes + cleared->trees[SIDE_BWD].bytes;
-        offset += record_bytes(record->first_size, record->second_size);
-    }
-    return bytes;
-}
-
 static void change_reset(struct store *store)
 {
     struct change_list *list = &store->changes;
@@ -355,15 +339,17 @@ void change_commit(struct store *store)
 /* The system gave no memory: hand back what was put by for that, or end. */
 static void spend_reserve(struct store *store)
 {
-    if (!store->reserve) {
+    struct store *root = store->root;
+
+    if (!root->reserve) {
         fprintf(stderr, "rhizome: the operating system gave no memory to "
                         "undo a failed command; its limit is too low for "
                         "this store\n");
         fflush(stderr);
         _exit(EXIT_NO_MEMORY);
     }
-    free(store->reserve);
-    store->reserve = NULL;
+    free(root->reserve);
+    root->reserve = NULL;
 }
 
 void undo_put(struct store *store, struct tree *tree, struct tree_key key,
@@ -371,20 +357,20 @@ void undo_put(struct store *store, struct tree *tree, struct tree_key key,
 {
     struct tree_change change;
 
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     while (tree_put(tree, key, value, NULL, &change) < 0)
         spend_reserve(store);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
 }
 
 void undo_delete(struct store *store, struct tree *tree, struct tree_key key)
 {
     struct tree_change change;
 
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     while (tree_delete(tree, key, NULL, &change) < 0)
         spend_reserve(store);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
 }
 
 static void undo_element(struct store *store, const struct change *change)
@@ -434,7 +420,7 @@ void change_rollback(struct store *store)
         struct record *record = record_at(store, list->last);
         const struct former_id *former = record_payload(record);
         size_t position = list->last;
-        struct change change;
+        struct change change = {0};
 
         store_change_next(store, &position, &change);
         switch (change.kind) {

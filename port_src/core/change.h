@@ -19,7 +19,7 @@
 struct table;
 
 enum change_kind {
-    CHANGE_ADD,     /* an element came; of a pom or to_one, `first` alone */
+    CHANGE_ADD,     /* an element came; of a row see store_set_keeps_values() */
     CHANGE_REMOVE,  /* an element went, with the value it had */
     CHANGE_NEXT_ID, /* a pom gave out an id */
     CHANGE_CLEAR,   /* a table was emptied; its old trees are kept here */
@@ -29,7 +29,8 @@ enum change_kind {
 
 /*
  * One record. `first` and `second` are in fwd orientation; `second` is an
- * encoded key, or the external term of a value (pom, to_one), or empty (set).
+ * encoded key, or the external term of a value (pom, to_one), or empty (set,
+ * and a row that came while values are not kept).
  * Borrowed until the list changes.
  *
  * An insertion notes its own element and what it evicts from the table: a

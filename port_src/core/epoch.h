@@ -21,6 +21,12 @@
  * touch blocks that nobody writes any more. The list runs through a word of
  * the blocks' own headers that readers never look at, so retiring takes no
  * memory and cannot fail.
+ *
+ * A fork has epochs of its own that go on from its snapshot's. What it makes is
+ * younger than the snapshot, and nothing younger that its parent makes can be
+ * reached from it, so births tell the two kinds of blocks apart: lent ones
+ * are left alone, for they wait on a dead list of the parent when their time
+ * comes.
  */
 #ifndef RHIZOME_CORE_EPOCH_H
 #define RHIZOME_CORE_EPOCH_H
@@ -34,18 +40,45 @@ struct epoch_block {
     uint32_t size; /* bytes that mem_alloc() was asked for */
 };
 
-struct epoch_snapshot;
+/*
+ * The dead of a snapshot are on several lists in turn: their headers are cold
+ * when it is released, and so several can be fetched at a time.
+ */
+#define EPOCH_LANES 4
+
+/* An open snapshot; whoever opens it has the room for it. */
+struct epoch_snapshot {
+    uint64_t epoch; /* sees the blocks born at or before it */
+    struct epoch_snapshot *older;
+    struct epoch_snapshot *younger;
+    struct epoch_block *dead[EPOCH_LANES];
+    uint32_t lane;     /* the next one's list */
+    size_t dead_bytes; /* charged for them */
+};
+
+struct epoch_spares;
 
 struct epochs {
     struct mem *mem;
     uint64_t now;                    /* the epoch of new blocks, from 1 */
+    uint64_t base;                   /* of a fork: blocks up to it are lent */
     struct epoch_snapshot *youngest; /* NULL if no snapshot is open */
-    uint64_t frozen;                 /* its epoch, 0 if none */
+    uint64_t frozen;                 /* its epoch, `base` if none */
     uint64_t open;                   /* snapshots open now */
+    size_t bytes;                    /* charged for all blocks, dead or not */
     size_t dead_bytes;               /* charged, and held by snapshots only */
+    struct epoch_spares *spares;     /* free blocks, not charged; or NULL */
 };
 
 void epochs_init(struct epochs *epochs, struct mem *mem);
+
+/*
+ * Epochs that go on where `base`, a snapshot of others, is. The blocks that
+ * it sees are lent: never changed, and never freed, by these epochs. `base`
+ * stays open for as long.
+ */
+void epochs_fork(struct epochs *epochs, struct mem *mem,
+                 const struct epoch_snapshot *base);
 
 /* True if `block` may be changed in place: no snapshot can see it. */
 static inline bool epochs_writable(const struct epochs *epochs,
@@ -54,14 +87,19 @@ static inline bool epochs_writable(const struct epochs *epochs,
     return block->birth > epochs->frozen;
 }
 
+/* True if `block` belongs to those that these epochs are a fork of. */
+static inline bool epochs_lent(const struct epochs *epochs,
+                               const struct epoch_block *block)
+{
+    return block->birth <= epochs->base;
+}
+
 /* A block of `size` bytes born now, its header filled in; NULL as mem.h. */
 void *epochs_alloc(struct epochs *epochs, size_t size);
 
-/*
- * Opens a snapshot: from now on no block that exists is changed. O(1).
- * The caller keeps the roots. Errors: ST_NO_MEMORY, ST_MEMORY_LIMIT.
- */
-enum status epochs_snapshot(struct epochs *epochs, struct epoch_snapshot **ret);
+/* Opens a snapshot: from now on no block that exists is changed. O(1).
+ * The caller keeps the roots. */
+void epochs_snapshot(struct epochs *epochs, struct epoch_snapshot *snapshot);
 
 /* Closes it and frees what only it could see. O(its dead list). */
 void epochs_release(struct epochs *epochs, struct epoch_snapshot *snapshot);

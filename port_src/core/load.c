@@ -38,9 +38,9 @@ enum status loader_create(struct store *store, struct table *table,
     REQUIRE(!store->open);
     if (table_count(table))
         return ST_BAD_ARGUMENT;
-    loader = mem_zalloc(&store->mem, sizeof(*loader));
+    loader = mem_zalloc(store->mem, sizeof(*loader));
     if (!loader)
-        return mem_status(&store->mem);
+        return mem_status(store->mem);
     loader->store = store;
     loader->table = table;
     for (enum side side = SIDE_FWD; st == ST_OK && side <= SIDE_BWD; side++)
@@ -134,5 +134,5 @@ void loader_abort(struct loader *loader)
     for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++)
         if (loader->sides[side].builder)
             tree_builder_abort(loader->sides[side].builder);
-    mem_free(&loader->store->mem, loader, sizeof(*loader));
+    mem_free(loader->store->mem, loader, sizeof(*loader));
 }

@@ -114,13 +114,36 @@ void *mem_grow(struct mem *mem, void *block, size_t old_size, size_t new_size)
     return grown;
 }
 
+static void mem_uncharge(struct mem *mem, size_t size)
+{
+    REQUIRE(mem->used >= mem_charge(size));
+    mem->used -= mem_charge(size);
+    if (__builtin_expect(mem->used < mem->trim_below, 0))
+        mem_trim(mem);
+}
+
 void mem_free(struct mem *mem, void *block, size_t size)
 {
     if (!block)
         return;
-    REQUIRE(mem->used >= mem_charge(size));
-    mem->used -= mem_charge(size);
     free(block);
-    if (__builtin_expect(mem->used < mem->trim_below, 0))
-        mem_trim(mem);
+    mem_uncharge(mem, size);
+}
+
+void mem_set_aside(struct mem *mem, size_t size)
+{
+    mem_uncharge(mem, size);
+}
+
+bool mem_take_back(struct mem *mem, size_t size)
+{
+    if (!mem_admit(mem, mem_charge(size)))
+        return false;
+    mem_take(mem, mem_charge(size));
+    return true;
+}
+
+void mem_free_aside(void *block)
+{
+    free(block);
 }

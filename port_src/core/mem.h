@@ -63,6 +63,15 @@ void *mem_grow(struct mem *mem, void *block, size_t old_size, size_t new_size);
 /* Gives back a block that was asked with `size`. NULL is accepted. */
 void mem_free(struct mem *mem, void *block, size_t size);
 
+/*
+ * For owners that keep free blocks for the next time: the charge of one is
+ * taken off; and put on again, which is refused as an allocation is. Blocks
+ * set aside are not in `used`, so there must be a bound to them.
+ */
+void mem_set_aside(struct mem *mem, size_t size);
+bool mem_take_back(struct mem *mem, size_t size);
+void mem_free_aside(void *block);
+
 /* ST_MEMORY_LIMIT or ST_NO_MEMORY: why the last allocation failed. */
 enum status mem_status(const struct mem *mem);
 

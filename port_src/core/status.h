@@ -54,7 +54,25 @@
     X(LOCKED, -20, "locked",                                                  \
       "another process holds the directory")                                  \
     X(IO, -21, "io",                                                          \
-      "a file could not be read or written")
+      "a file could not be read or written")                                  \
+    X(NO_SNAPSHOT, -22, "no_snapshot",                                        \
+      "no snapshot or fork has this name: released, too old, or never taken") \
+    X(SNAPSHOT_LIMIT, -23, "snapshot_limit",                                  \
+      "as many snapshots and forks are open as may be; release one")          \
+    X(CONFLICT, -24, "conflict",                                              \
+      "what the fork has read was changed since; fork and try again")         \
+    X(STALE, -25, "stale",                                                    \
+      "the store is no longer at the seq that was expected")                  \
+    X(DEADLINE, -26, "deadline",                                              \
+      "the time for the request was up before it was done")                   \
+    X(ROW_LIMIT, -27, "row_limit",                                            \
+      "the request looked at as many elements as it may")                     \
+    X(MEMORY_BUDGET, -28, "memory_budget",                                    \
+      "the request needs more memory than it may take")                       \
+    X(CANCELLED, -29, "cancelled",                                            \
+      "the request was cancelled")                                            \
+    X(NO_HISTORY, -30, "no_history",                                          \
+      "the changes from this seq on are no longer there")
 /* clang-format on */
 
 enum status {

@@ -85,11 +85,30 @@ void store_rollback(struct store *store);
  */
 void store_set_removed_bytes_max(struct store *store, size_t bytes);
 
+/*
+ * From now on CHANGE_ADD of a row has its value, too (change.h): for those who
+ * tell others what was changed. It costs a copy of each value.
+ */
+void store_set_keeps_values(struct store *store, bool keeps);
+
 /* How many elements the running command has removed so far. */
 uint64_t store_removed_count(const struct store *store);
 
-/* `name` is an encoded key of at most 255 bytes. NULL if there is none. */
+/*
+ * `name` is an encoded key of at most 255 bytes; NULL if there is none. In a
+ * fork it may be a table of the snapshot that the fork began as, for reading
+ * alone and valid until the store behind that changes.
+ */
 struct table *store_find(const struct store *store, struct bytes name);
+
+/*
+ * The same for a mutation, within a command. A fork takes the table over from
+ * its snapshot: pointers to it that store_find() gave are no longer those of
+ * this table. `*ret` is NULL if there is none. Errors: ST_NO_MEMORY,
+ * ST_MEMORY_LIMIT.
+ */
+enum status store_find_mutable(struct store *store, struct bytes name,
+                               struct table **ret);
 
 /* The longest encoded table name, in bytes. */
 #define TABLE_NAME_BYTES_MAX 255
@@ -108,7 +127,8 @@ enum status store_table_create(struct store *store, struct bytes name,
 /* Drops a table. ST_RESTRICTED while another table refers to it. */
 enum status store_table_drop(struct store *store, struct table *table);
 
-/* Tables in the order of their names: NULL starts, NULL ends. O(log n). */
+/* Tables in the order of their names: NULL starts, NULL ends. As store_find(),
+ * and O(log n). */
 struct table *store_next_table(const struct store *store,
                                const struct table *previous);
 uint64_t store_table_count(const struct store *store);

@@ -2,17 +2,19 @@
  * store_internal.h -- the insides of a store and of a table, for store.c,
  * change.c, table.c, integrity.c and scan.c alone.
  *
- *     store -- catalog: name -> slot        slots: [ table, table, free, .. ]
+ *     store -- catalog: name -> table
  *           \- changes: the running command's records, oldest first
  *
  *     table -- trees[fwd], trees[bwd]
- *           \- links[side] ---- target ---> another table
- *                   ^-- referrers ---------'   (all links that aim at it)
+ *           |- links[side] ---- target ---> another table
+ *           |       ^-- referrers ---------'   (all links that aim at it)
+ *           \- versions -> what it was -> what it was before that
  */
 #ifndef RHIZOME_CORE_STORE_INTERNAL_H
 #define RHIZOME_CORE_STORE_INTERNAL_H
 
 #include "core/change.h"
+#include "core/snapshot.h"
 #include "core/store.h"
 #include "core/table.h"
 
@@ -34,11 +36,16 @@ struct link {
     struct link *next;    /* the next link in target->referrers */
 };
 
+/*
+ * A table; or a version of one, which nobody changes: of its links only the
+ * names of the targets are good, and of its trees only the roots.
+ */
 struct table {
     const struct table_traits *traits;
+    struct store *store; /* whose it is */
     enum table_type type;
-    bool linked; /* refers or is referred to: mutations must settle */
-    uint32_t slot;
+    bool linked;   /* refers or is referred to: mutations must settle */
+    bool dropped;  /* out of the catalog; there for its versions */
     uint32_t note; /* table_note() */
     struct tree trees[2];
     uint64_t next_id; /* pom; 0 when all ids are given out */
@@ -46,17 +53,30 @@ struct table {
     uint64_t changed_seq;
     struct link links[2];
     struct link *referrers; /* by name of their table, then by side */
+
+    /* snapshot.c explains it. */
+    uint64_t birth;         /* the epoch in which it became what it is */
+    struct table *versions; /* what it was, the latest first */
+    struct table *whole;    /* of a version: the table */
+    struct table *newer;    /* of a version: its neighbours */
+    struct table *older;
+    struct table *next_dead; /* of a version: in its snapshot's list */
+
     size_t name_size;
     uint8_t name[];
 };
 
-/* A place for a table, or a link in the chain of free places. */
-struct slot {
-    struct table *table; /* NULL: free */
-    uint32_t next_free;
+/* What is read of a table while a snapshot is open. */
+struct snapshot {
+    struct epoch_snapshot epoch; /* the first: neighbours are found by it */
+    struct store *store;
+    uint64_t references;
+    uint64_t seq;
+    struct tree_root catalog;
+    size_t catalog_bytes;
+    struct table *dead_tables; /* versions that wait for the release */
+    struct listing *listing;   /* snapshot_list(), or NULL */
 };
-
-#define SLOT_NONE UINT32_MAX
 
 /* change.c explains it. */
 struct change_list {
@@ -74,18 +94,25 @@ struct change_list {
 };
 
 struct store {
-    struct mem mem;
+    struct mem own_mem;
+    struct mem *mem;    /* own_mem, or that of the store it is a fork of */
+    struct store *root; /* itself, or the store it is a fork of */
     struct epochs epochs;
     uint64_t seq;
     uint64_t catalog_seq;
     bool open; /* between begin and commit or rollback */
     struct change_list changes;
 
-    struct tree catalog; /* encoded name -> slot, 4 bytes */
-    struct slot *slots;
-    uint32_t slot_count;
-    uint32_t slot_free;        /* the first free one, or SLOT_NONE */
-    struct tree_entry *lookup; /* with room for any name */
+    struct tree catalog;       /* encoded name -> struct table * */
+    struct tree_entry *lookup; /* with room for any name; the root's */
+    size_t object_bytes;       /* charged for tables and snapshots */
+    bool keeps_values;         /* store_set_keeps_values() */
+
+    struct snapshot *base; /* of a fork: what it began as */
+    struct store *forks;   /* of a root: all of them */
+    struct store *next_fork;
+    struct store **fork_place;
+    bool doomed; /* a fork that is freed with its last snapshot */
 
     struct fault fault;
     uint8_t fault_table[TABLE_NAME_BYTES_MAX];
@@ -96,7 +123,8 @@ struct store {
     struct buffer key;       /* an id, or the key being evicted */
     struct buffer values[2]; /* encodings of two values compared */
 
-    void *reserve; /* freed when a rollback gets no memory otherwise */
+    /* The root's; freed when a rollback gets no memory otherwise. */
+    void *reserve;
 };
 
 /* --- store.c ------------------------------------------------------------ */
@@ -105,6 +133,33 @@ struct store {
  * left out. Gives back `st`, so that a caller can return it. */
 enum status store_fail(struct store *store, enum status st, const char *text,
                        struct bytes table, struct bytes key);
+
+/* An empty store but for its account and epochs. */
+void store_init(struct store *store, struct store *root);
+
+/* The bytes that are charged for the store, without those of its forks. */
+size_t store_own_bytes(const struct store *store);
+
+/* Blocks that the store owns are taken from its account and counted here. */
+void *object_alloc(struct store *store, size_t size);
+void object_free(struct store *store, void *object, size_t size);
+
+/* Gives back all that a store owns but the block that it is. */
+void store_deinit(struct store *store);
+
+/* store_digest() with one table more, the next by name. */
+struct digest digest_chain(struct digest before, const struct table *table);
+
+/* The table that a value of the catalog stands for. */
+struct table *catalog_table(struct bytes value);
+enum status catalog_put(struct store *store, struct table *table);
+
+/* The same where it cannot fail: to undo. */
+void catalog_put_back(struct store *store, struct table *table);
+
+/* Walks a catalog: the entry behind `previous`, or the first. */
+bool catalog_next(const struct store *store, const struct tree_root *catalog,
+                  struct bytes previous, struct table **ret);
 
 /* Takes a table out of the catalog, or puts it back; neither can fail. */
 void store_uncatalog(struct store *store, struct table *table);
@@ -140,9 +195,6 @@ enum status change_next_id(struct store *store, struct table *table);
 void change_commit(struct store *store);
 void change_rollback(struct store *store);
 
-/* Bytes charged for the trees that only the list still holds. */
-size_t change_kept_bytes(const struct store *store);
-
 /* tree_put() and tree_delete() that do not fail: see store_rollback(). */
 void undo_put(struct store *store, struct tree *tree, struct tree_key key,
               struct bytes value);
@@ -154,7 +206,11 @@ void undo_delete(struct store *store, struct tree *tree, struct tree_key key);
 enum status table_create(struct store *store, struct bytes name,
                          enum table_type type, struct table **ret);
 void table_free(struct store *store, struct table *table);
-size_t table_object_bytes(const struct table *table);
+
+/* A copy of the struct, its name with it, charged to `store`. NULL as mem.h.
+ * And what gives it back, whatever has become of the trees. */
+struct table *table_copy(struct store *store, const struct table *table);
+void table_discard(struct store *store, struct table *table);
 
 /*
  * Removes all pairs or the row of `key`, without a look at the references.
@@ -163,6 +219,25 @@ size_t table_object_bytes(const struct table *table);
 enum status table_remove_key(struct store *store, struct table *table,
                              enum side side, struct bytes key,
                              uint64_t *ret_count);
+
+/* --- snapshot.c --------------------------------------------------------- */
+
+/*
+ * Before `table` changes: leaves a version of it to the youngest snapshot, if
+ * that sees it as it is. ST_NO_MEMORY, ST_MEMORY_LIMIT.
+ */
+enum status table_touch(struct store *store, struct table *table);
+
+/* What a snapshot sees of a table that its catalog names. */
+struct table *snapshot_see(const struct snapshot *snapshot,
+                           struct table *table);
+
+/* Makes a table that a fork sees its own. */
+enum status fork_take_over(struct store *fork, struct table *seen,
+                           struct table **ret);
+
+/* store_free() of a fork. */
+void fork_free(struct store *fork);
 
 /* --- integrity.c -------------------------------------------------------- */
 

@@ -89,10 +89,12 @@ bool table_type_parse(struct bytes name, enum table_type *ret)
 enum status table_create(struct store *store, struct bytes name,
                          enum table_type type, struct table **ret)
 {
-    struct table *table = mem_zalloc(&store->mem, sizeof(*table) + name.size);
+    struct table *table = object_alloc(store, sizeof(*table) + name.size);
 
     if (!table)
-        return mem_status(&store->mem);
+        return mem_status(store->mem);
+    table->store = store;
+    table->birth = store->epochs.now;
     table->traits = &traits_of[type];
     table->type = type;
     table->next_id = 1;
@@ -107,18 +109,26 @@ enum status table_create(struct store *store, struct bytes name,
     return ST_OK;
 }
 
-void table_free(struct store *store, struct table *table)
+struct table *table_copy(struct store *store, const struct table *table)
 {
-    if (!table)
-        return;
-    tree_clear(&table->trees[SIDE_FWD]);
-    tree_clear(&table->trees[SIDE_BWD]);
-    mem_free(&store->mem, table, sizeof(*table) + table->name_size);
+    size_t size = sizeof(*table) + table->name_size;
+    struct table *copy = object_alloc(store, size);
+
+    if (copy)
+        memcpy(copy, table, size);
+    return copy;
 }
 
-size_t table_object_bytes(const struct table *table)
+void table_discard(struct store *store, struct table *table)
 {
-    return mem_charge(sizeof(*table) + table->name_size) + table_bytes(table);
+    object_free(store, table, sizeof(*table) + table->name_size);
+}
+
+void table_free(struct store *store, struct table *table)
+{
+    tree_clear(&table->trees[SIDE_FWD]);
+    tree_clear(&table->trees[SIDE_BWD]);
+    table_discard(store, table);
 }
 
 struct bytes table_name(const struct table *table)
@@ -279,11 +289,11 @@ static enum status values_equal(struct store *store, struct bytes a,
 
     keys[0].size = 0;
     keys[1].size = 0;
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     st_a = key_encode(a, &keys[0]);
     if (st_a == ST_OK)
         st_b = key_encode(b, &keys[1]);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
     if (st_a == ST_NO_MEMORY || st_b == ST_NO_MEMORY)
         return ST_NO_MEMORY;
     *ret = st_a == ST_OK && st_b == ST_OK &&
@@ -481,7 +491,8 @@ static enum status row_put(struct store *store, struct table *table,
             return st;
         gone = change_digest(store);
     }
-    st = change_push(store, CHANGE_ADD, table, key, NONE);
+    st = change_push(store, CHANGE_ADD, table, key,
+                     store->keeps_values ? value : NONE);
     if (st < 0)
         goto fail_old;
     st = tree_put(&table->trees[SIDE_FWD], single(key), value, NULL, &change);
@@ -633,11 +644,11 @@ enum status table_delete(struct store *store, struct table *table,
     REQUIRE(store->open);
     if (!table_has_side(table, side))
         return refuse(store, table);
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     st = element_remove(store, table, side, first, second, &removed);
     if (st == ST_OK && table->linked)
         st = integrity_settle(store, mark);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
     if (st == ST_OK)
         *ret_deleted = removed;
     return st;
@@ -654,11 +665,11 @@ enum status table_delete_key(struct store *store, struct table *table,
     REQUIRE(store->open);
     if (!table_has_side(table, side))
         return refuse(store, table);
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     st = table_remove_key(store, table, side, key, &count);
     if (st == ST_OK && table->linked)
         st = integrity_settle(store, mark);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
     if (st == ST_OK)
         *ret_count = count;
     return st;
@@ -707,11 +718,11 @@ enum status table_clear(struct store *store, struct table *table)
     enum status st;
 
     REQUIRE(store->open);
-    mem_exempt_begin(&store->mem);
+    mem_exempt_begin(store->mem);
     st = change_clear(store, table);
     if (st == ST_OK && table->linked)
         st = integrity_settle(store, mark);
-    mem_exempt_end(&store->mem);
+    mem_exempt_end(store->mem);
     return st;
 }
 

@@ -201,6 +201,31 @@ static enum status put_new(struct edit *edit, const struct probe *probe,
     return ST_OK;
 }
 
+/*
+ * A value that fits where the old one was goes into a copy of a page that a
+ * snapshot sees. `*ret_done` is false if it does not fit.
+ */
+static enum status put_over_copy(struct edit *edit, const struct incoming *in,
+                                 uint32_t at, bool *ret_done)
+{
+    const struct tree_node *leaf = path_leaf(edit->path);
+    struct child fresh = {.sum = leaf->count};
+
+    fresh.node = tree_alloc(edit->tree, leaf->block.size);
+    *ret_done = true;
+    if (!fresh.node)
+        return edit_fail(edit);
+    memcpy(&fresh.node->heap, &leaf->heap,
+           leaf->block.size - offsetof(struct tree_node, heap));
+    *ret_done = leaf_replace(fresh.node, at, in->bytes, in->outside);
+    if (!*ret_done) {
+        tree_retire(edit->tree, &fresh.node->block);
+        return ST_OK;
+    }
+    edit_keep(edit, fresh.node);
+    return edit_raise(edit, edit->path->depth - 1, &fresh, 1);
+}
+
 /* `value` may be the same size as the old one and then fits where it was. */
 static enum status put_over(struct edit *edit, const struct probe *probe,
                             const struct incoming *in, uint32_t at)
@@ -209,14 +234,16 @@ static enum status put_over(struct edit *edit, const struct probe *probe,
     bool old_outside;
     struct bytes old = leaf_value(leaf, at, &old_outside);
     struct value_block *old_block = NULL;
-    enum status st;
+    enum status st = ST_OK;
+    bool done;
 
     if (old_outside)
         memcpy(&old_block, old.data, sizeof(old_block));
-    if (writable(edit->tree, leaf) &&
-        leaf_replace(leaf, at, in->bytes, in->outside))
-        st = ST_OK;
+    if (writable(edit->tree, leaf))
+        done = leaf_replace(leaf, at, in->bytes, in->outside);
     else
+        st = put_over_copy(edit, in, at, &done);
+    if (!done)
         st = put_rebuild(edit, probe, in, at, true);
     if (st == ST_OK && old_block)
         tree_retire(edit->tree, &old_block->block);

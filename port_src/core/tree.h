@@ -58,8 +58,8 @@ struct tree {
 void tree_init(struct tree *tree, struct epochs *epochs);
 
 /*
- * Lets go of every node, O(nodes): those that snapshots see are retired, the
- * others freed. The tree is empty afterwards.
+ * Lets go of every node, O(nodes that are not lent): those that snapshots see
+ * are retired, the others freed. The tree is empty afterwards.
  */
 void tree_clear(struct tree *tree);
 

@@ -781,7 +781,10 @@ enum status checkpoint_begin(struct store *store, struct termlog *log,
     if (!job)
         return mem_status(mem);
     st = snapshot_take(store, &job->snapshot);
+    if (st == ST_OK)
+        st = snapshot_list(job->snapshot);
     if (st < 0) {
+        snapshot_release(job->snapshot);
         mem_free(mem, job, sizeof(*job));
         return st;
     }

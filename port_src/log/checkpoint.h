@@ -38,9 +38,10 @@ struct checkpoint_output {
 };
 
 /*
- * Writes the checkpoint of `snapshot` to `output`. May run on any thread: it
- * touches neither the store nor its account. `cancel` (may be NULL) is looked
- * at every few thousand elements. `progress` may be NULL. Errors: ST_IO (with
+ * Writes the checkpoint of `snapshot`, which was listed, to `output`. May run
+ * on any thread: it touches neither the store nor its account. `cancel` (may be
+ * NULL) is looked at every few thousand elements. `progress` may be NULL.
+ * Errors: ST_IO (with
  * `*ret_errno`; ECANCELED when cancelled), ST_NO_MEMORY.
  */
 enum status checkpoint_write(const struct snapshot *snapshot,

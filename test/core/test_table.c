@@ -429,14 +429,13 @@ static void nor_under_a_snapshot(void **state)
         for (unsigned i = 0; i < 400; i++)
             world_step(&world);
         for (unsigned i = 0; i < 60; i++) {
-            struct epochs *epochs = &world.store->epochs;
             struct command command = world_command(&world);
-            struct epoch_snapshot *snapshot;
+            struct snapshot *snapshot;
 
             world.step++;
-            assert_int_equal(epochs_snapshot(epochs, &snapshot), ST_OK);
+            assert_int_equal(snapshot_take(world.store, &snapshot), ST_OK);
             fail_everywhere(&world, &command, i % 2);
-            epochs_release(epochs, snapshot);
+            snapshot_release(snapshot);
         }
         world_close(&world);
     }

@@ -425,7 +425,8 @@ static bool model_alone(const struct model *model, struct tree_key key)
 /* -------------------------------------------------------------- the test */
 
 struct frozen {
-    struct epoch_snapshot *snapshot;
+    bool open;
+    struct epoch_snapshot snapshot;
     struct tree_root root;
     struct model model;
 };
@@ -534,7 +535,7 @@ static void step_delete(struct world *world)
 static void thaw(struct world *world, struct frozen *frozen)
 {
     expect_equal(&frozen->root, &frozen->model);
-    epochs_release(&world->epochs, frozen->snapshot);
+    epochs_release(&world->epochs, &frozen->snapshot);
     model_free(&frozen->model);
     *frozen = (struct frozen){0};
 }
@@ -543,11 +544,12 @@ static void step_snapshot(struct world *world)
 {
     struct frozen *frozen = &world->frozen[random_below(&world->random, 4)];
 
-    if (frozen->snapshot) {
+    if (frozen->open) {
         thaw(world, frozen);
         return;
     }
-    assert_int_equal(epochs_snapshot(&world->epochs, &frozen->snapshot), ST_OK);
+    epochs_snapshot(&world->epochs, &frozen->snapshot);
+    frozen->open = true;
     frozen->root = world->tree.root;
     frozen->model = model_copy(&world->model);
 }
@@ -579,7 +581,7 @@ static void world_run(struct world *world, int steps, int check_every)
     expect_valid(&world->tree);
     expect_equal(&world->tree.root, &world->model);
     for (int i = 0; i < 4; i++)
-        if (world->frozen[i].snapshot)
+        if (world->frozen[i].open)
             thaw(world, &world->frozen[i]);
     assert_int_equal(world->epochs.dead_bytes, 0);
     assert_int_equal(world->mem.used, world->tree.bytes);
@@ -828,7 +830,7 @@ static void the_limit_stops_puts_and_lets_deletes_go_on(void **state)
     struct mem mem;
     struct epochs epochs;
     struct tree tree;
-    struct epoch_snapshot *snapshot;
+    struct epoch_snapshot snapshot;
     struct tree_change change;
     uint64_t n = 0;
     enum status st;
@@ -851,7 +853,7 @@ static void the_limit_stops_puts_and_lets_deletes_go_on(void **state)
     assert_int_equal(tree.root.count, n);
     expect_valid(&tree);
     mem.limit += 1 << 10;
-    assert_int_equal(epochs_snapshot(&epochs, &snapshot), ST_OK);
+    epochs_snapshot(&epochs, &snapshot);
     for (uint64_t i = 0; i < n; i++) {
         uint8_t raw[16];
         size_t size = make_integer(raw, i);
@@ -863,7 +865,7 @@ static void the_limit_stops_puts_and_lets_deletes_go_on(void **state)
                          ST_OK);
         assert_true(change.existed);
     }
-    epochs_release(&epochs, snapshot);
+    epochs_release(&epochs, &snapshot);
     assert_int_equal(mem.used, 0);
 }
 

@@ -71,6 +71,7 @@ static struct buffer store_write(struct store *store)
     struct buffer bytes;
 
     assert_int_equal(snapshot_take(store, &snapshot), ST_OK);
+    assert_int_equal(snapshot_list(snapshot), ST_OK);
     bytes = snapshot_write(snapshot);
     snapshot_release(snapshot);
     return bytes;
@@ -395,6 +396,7 @@ static void a_snapshot_is_written_as_it_was(void **state)
         world_step(&world);
     before = store_write(world.store);
     assert_int_equal(snapshot_take(world.store, &snapshot), ST_OK);
+    assert_int_equal(snapshot_list(snapshot), ST_OK);
     for (unsigned i = 0; i < 1500; i++)
         world_step(&world);
     after = snapshot_write(snapshot);
@@ -488,6 +490,7 @@ static void writing_is_cancelled_and_fails(void **state)
         world_step(&world);
     whole = store_write(world.store);
     assert_int_equal(snapshot_take(world.store, &snapshot), ST_OK);
+    assert_int_equal(snapshot_list(snapshot), ST_OK);
     for (size_t at = 1; at < whole.size; at += whole.size / 20) {
         struct sink sink = {.bytes = BUFFER(&test_mem), .cancel_at = at};
         const struct checkpoint_output output = {sink_write, &sink};
