@@ -46,6 +46,10 @@ static const char help[] =
     "  --memory-limit BYTES     refuse mutations beyond this much memory for\n"
     "                           the store; reads and deletes go on\n"
     "                           (default: no limit)\n"
+    "  --snapshots-max N        how many snapshots and forks may be open\n"
+    "                           (default: 10000)\n"
+    "  --snapshot-age-max MS    release those that are older (default:\n"
+    "                           3600000; 0: none is too old)\n"
     "  --frame-bytes-max BYTES  the largest request frame, and the largest\n"
     "                           single reply (default: 64m; 1k to 1g)\n"
     "  --no-seal                do not restrict the process's system calls\n"
@@ -180,6 +184,8 @@ enum port_option {
     OPT_SEGMENT_BYTES,
     OPT_LOCK_WAIT,
     OPT_MEMORY_LIMIT,
+    OPT_SNAPSHOTS_MAX,
+    OPT_SNAPSHOT_AGE_MAX,
     OPT_FRAME_BYTES_MAX,
     OPT_NO_SEAL,
     OPT_HELP,
@@ -195,6 +201,8 @@ static const struct option names[] = {
     {"segment-bytes", required_argument, NULL, OPT_SEGMENT_BYTES},
     {"lock-wait", required_argument, NULL, OPT_LOCK_WAIT},
     {"memory-limit", required_argument, NULL, OPT_MEMORY_LIMIT},
+    {"snapshots-max", required_argument, NULL, OPT_SNAPSHOTS_MAX},
+    {"snapshot-age-max", required_argument, NULL, OPT_SNAPSHOT_AGE_MAX},
     {"frame-bytes-max", required_argument, NULL, OPT_FRAME_BYTES_MAX},
     {"no-seal", no_argument, NULL, OPT_NO_SEAL},
     {"help", no_argument, NULL, OPT_HELP},
@@ -244,6 +252,14 @@ static const char *take_option(enum port_option option, const char *value,
         return parse_bytes(value, &ret->memory_limit) && ret->memory_limit
                    ? NULL
                    : "--memory-limit takes a size, not ";
+    case OPT_SNAPSHOTS_MAX:
+        return parse_range(value, 0, UINT32_MAX, &ret->versions.max)
+                   ? NULL
+                   : "--snapshots-max takes a number, not ";
+    case OPT_SNAPSHOT_AGE_MAX:
+        return parse_range(value, 0, INT64_MAX, &ret->versions.age_ms)
+                   ? NULL
+                   : "--snapshot-age-max takes milliseconds, not ";
     case OPT_FRAME_BYTES_MAX:
         return parse_bytes(value, &ret->frame_bytes_max) &&
                        ret->frame_bytes_max >= FRAME_BYTES_MAX_LOWEST &&
@@ -299,6 +315,7 @@ int cli_port(int argc, char **argv)
 {
     struct session_options options = {
         .frame_bytes_max = FRAME_BYTES_MAX_DEFAULT,
+        .versions = {VERSIONS_MAX_DEFAULT, VERSION_AGE_MS_DEFAULT},
         .seal = true,
         .policy = SYNC_INTERVAL,
         .interval_ms = SYNC_INTERVAL_MS_DEFAULT,

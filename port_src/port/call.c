@@ -151,9 +151,19 @@ static void cache_keep(struct table_cache *cache, struct bytes name,
     cache->table = table;
 }
 
+/* The table of this encoded name, as the command needs it. */
+static enum status find_table(struct call *call, struct bytes key)
+{
+    if (call->command->flags & CMD_WRITE)
+        return store_find_mutable(call->store, key, &call->table);
+    call->table = store_find(call->store, key);
+    return ST_OK;
+}
+
 enum status call_table(struct call *call)
 {
     struct table_cache *cache = &call->commands->cache;
+    bool cached = call->store == call->commands->store;
     struct bytes name = call_term(call);
     struct reader reader = reader_of(name);
     struct bytes key;
@@ -161,7 +171,11 @@ enum status call_table(struct call *call)
     enum status st;
 
     call->complaint.table = name;
-    call->table = cache_find(cache, name);
+    if (call->pinned) { /* only ever read */
+        call->table = (struct table *)(uintptr_t)call->pinned;
+        return ST_OK;
+    }
+    call->table = cached ? cache_find(cache, name) : NULL;
     if (call->table)
         return ST_OK;
     reserved = name_is_reserved(name); /* and never in the cache */
@@ -177,10 +191,12 @@ enum status call_table(struct call *call)
         forget_name(call);
     if (st < 0)
         return st;
-    call->table = store_find(call->store, key);
+    st = find_table(call, key);
+    if (st < 0)
+        return st;
     if (!call->table)
         return ST_NO_TABLE;
-    if (!reserved)
+    if (cached && !reserved)
         cache_keep(cache, name, call->table);
     return ST_OK;
 }

@@ -25,7 +25,7 @@ enum status cmd_digest(struct call *call)
     struct termlog *log = call->commands->log.log;
     struct digest digest = store_digest(call->store);
 
-    if (log)
+    if (log && !call->version)
         termlog_append_digest(log, digest);
     put_map(call->out, 2);
     put_atom(call->out, "seq");

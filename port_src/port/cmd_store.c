@@ -73,13 +73,48 @@ static void put_durability(struct call *call)
     put_log_figures(call);
 }
 
+/* At most so many versions are listed. */
+#define VERSIONS_LISTED_MAX 100
+
+/* The open versions, the oldest first. */
+static void put_versions(struct call *call)
+{
+    const struct versions *versions = call->commands->versions;
+    const struct version *version = NULL;
+    struct version_figures figures;
+    struct writer *out = call->out;
+    uint64_t count = 0;
+    size_t list;
+
+    put_atom(out, "snapshots");
+    list = put_list_begin(out);
+    while (count < VERSIONS_LISTED_MAX &&
+           (version = versions_next(versions, version, &figures))) {
+        put_map(out, 5);
+        put_atom(out, "version");
+        put_tuple(out, 2);
+        put_i64(out, figures.name.holder);
+        put_i64(out, figures.name.number);
+        put_atom(out, "kind");
+        put_atom(out, figures.is_fork ? "fork" : "snapshot");
+        put_field(call, "seq", figures.seq);
+        put_field(call, "age_ms", figures.age_ms);
+        put_field(call, "bytes", figures.bytes);
+        count++;
+    }
+    put_list_end(out, list, count);
+    put_field(call, "snapshot_count", versions_count(versions));
+    put_field(call, "snapshot_bytes", versions_bytes(versions));
+}
+
 enum status cmd_info(struct call *call)
 {
     const struct figures *figures = &call->commands->figures;
     const struct mem *mem = store_mem(call->store);
     struct writer *out = call->out;
 
-    put_map(out, 17);
+    versions_look(call->commands->versions);
+    put_map(out, 22);
     put_field(call, "seq", store_seq(call->store));
     put_field(call, "tables",
               store_table_count(call->store) - with_table_count(call));
@@ -100,6 +135,9 @@ enum status cmd_info(struct call *call)
     put_field(call, "os_pid", (uint64_t)getpid());
     put_atom(out, "sealed");
     put_bool(out, figures->sealed);
+    put_versions(call);
+    readings_put_info(call->commands->readings, out);
+    feed_put_info(call->commands->feed, out);
     put_durability(call);
     return ST_OK;
 }
@@ -152,8 +190,11 @@ static enum status parse_reference(struct call *call,
     st = call_encode(call, &reader, SCRATCH_FIRST, &key);
     if (st < 0)
         return st;
-    ret->table =
-        key.size <= TABLE_NAME_BYTES_MAX ? store_find(call->store, key) : NULL;
+    ret->table = NULL;
+    if (key.size <= TABLE_NAME_BYTES_MAX)
+        st = store_find_mutable(call->store, key, &ret->table);
+    if (st < 0)
+        return st;
     if (!ret->table) {
         call->complaint.table = name;
         return call_fail(call, ST_NO_TABLE,
@@ -255,7 +296,9 @@ enum status cmd_create_table(struct call *call)
     if (st < 0)
         return st;
 
-    call->table = store_find(call->store, name);
+    st = store_find_mutable(call->store, name, &call->table);
+    if (st < 0)
+        return st;
     if (!call->table) {
         st = store_table_create(call->store, name, type, options.references,
                                 &call->table);
@@ -310,6 +353,15 @@ static void put_references(struct call *call)
     }
 }
 
+enum status cmd_table_type(struct call *call)
+{
+    enum status st = call_table(call);
+
+    if (st == ST_OK)
+        put_atom(call->out, table_type_name(table_type(call->table)));
+    return st;
+}
+
 enum status cmd_table_info(struct call *call)
 {
     struct writer *out = call->out;
@@ -331,10 +383,11 @@ enum status cmd_table_info(struct call *call)
     put_field(call, "fwd_keys", table_key_count(table, SIDE_FWD));
     if (has_bwd)
         put_field(call, "bwd_keys", table_key_count(table, SIDE_BWD));
-    put_field(call, "bytes", table_bytes(table));
     put_atom(out, "references");
     put_references(call);
     if (is_pom)
         put_field(call, "next_id", table_next_id(table));
+    call->settled = writer_size(out); /* pages may be cut in other ways */
+    put_field(call, "bytes", table_bytes(table));
     return ST_OK;
 }

@@ -1,7 +1,12 @@
 /*
- * cmd_with.c -- a mutation that may be sent twice and is done once.
+ * cmd_with.c -- what stands around a command: where, when and how often.
  *
- *     {with, #{idempotency_key => Key}, Op}
+ *     {with, #{at => Version, deadline => Ms, ...}, Op}
+ *
+ * A `with` is read before its Op runs, and then the call is that of Op, with
+ * options. Two of them are for mutations of the head and are part of what is
+ * done, so they are in the log: `expect`, which refuses to work at another seq,
+ * and `idempotency_key`, which lets a mutation be sent twice and be done once.
  *
  * Who gets no answer does not know whether Op was done. So the answer is kept
  * under a key of the client's, in the store and in the same mutation:
@@ -104,15 +109,18 @@ static bool with_is_answer(struct bytes term)
            size == term.size - head;
 }
 
-/* The name of the Op that `op` stands before; empty if it is none. */
-static struct bytes with_command(struct reader op)
+/* The name of the Op. */
+static struct bytes with_command(const struct call *call)
 {
-    struct bytes name;
-    uint32_t arity;
+    return bytes_of(call->command->name, strlen(call->command->name));
+}
 
-    if (reader_tuple(&op, &arity) && arity > 0 && reader_atom(&op, &name))
-        return name;
-    return bytes_of(NULL, 0);
+/* Is a Result {SeqAfter, Result}? No mutation has one like it. */
+static bool with_is_expected(struct bytes result)
+{
+    struct reader reader = reader_of(result);
+
+    return reader_tuple_of(&reader, 2);
 }
 
 /* Puts the Result that was answered to `key`; `*ret_known` if there is one.
@@ -122,7 +130,7 @@ static enum status with_repeat(struct call *call, struct bytes key,
 {
     struct tree_entry *entry = &call->commands->entry;
     struct buffer *id = call_scratch(call, SCRATCH_SECOND);
-    struct bytes name, value;
+    struct bytes name, value, result;
     struct reader reader;
     bool found;
     enum status st;
@@ -151,15 +159,21 @@ static enum status with_repeat(struct call *call, struct bytes key,
     reader_term(&reader);
     if (!reader_atom(&reader, &name))
         return with_spoilt(call);
-    if (!bytes_equal(name, with_command(call->args)))
+    if (!bytes_equal(name, with_command(call)))
         return call_fail(call, ST_BAD_ARGUMENT,
                          "this idempotency key was used for another command; "
                          "a key is for one request");
     value = reader_term(&reader);
     if (!with_is_answer(value))
         return with_spoilt(call);
-    put_term(call->out, bytes_of(value.data + 5 + sizeof(answer_head),
-                                 value.size - 5 - sizeof(answer_head)));
+    result = bytes_of(value.data + 5 + sizeof(answer_head),
+                      value.size - 5 - sizeof(answer_head));
+    if (with_is_expected(result) != (bool)(call->options.given & OPTION_EXPECT))
+        return call_fail(call, ST_BAD_ARGUMENT,
+                         "this idempotency key was used with `expect` and now "
+                         "without it, or the other way round; a key is for "
+                         "one request");
+    put_term(call->out, result);
     *ret_known = true;
     return ST_OK;
 }
@@ -235,7 +249,7 @@ static enum status with_remember(struct call *call, struct bytes key,
     struct table *keys, *answers;
     bool inserted;
     uint64_t id;
-    enum status st = with_row(&row, term, with_command(call->args), result);
+    enum status st = with_row(&row, term, with_command(call), result);
 
     if (st == ST_OK)
         st = with_table(call, keys_name, TABLE_TO_ONE, &keys);
@@ -255,43 +269,76 @@ static enum status with_remember(struct call *call, struct bytes key,
     return st;
 }
 
-/* --- the command -------------------------------------------------------- */
+/* --- carrying it out ---------------------------------------------------- */
 
-/* The options: `*ret_term` is the key, or empty. */
-static enum status with_options(struct call *call, struct bytes *ret_term)
+void put_before(struct writer *out, size_t at, uint64_t value)
 {
-    static const char text[] = "must be a map; its one option is "
-                               "idempotency_key => Term";
-    struct bytes name;
-    uint32_t count;
+    uint8_t integer[16];
+    size_t end = writer_size(out);
+    size_t size;
 
-    *ret_term = bytes_of(NULL, 0);
-    call->argument++;
-    if (!reader_map(&call->args, &count))
-        return call_bad(call, text);
-    while (count-- > 0) {
-        if (!reader_atom(&call->args, &name) ||
-            !bytes_equal(name, BYTES("idempotency_key")))
-            return call_bad(call, text);
-        *ret_term = reader_term(&call->args);
-    }
-    return ST_OK;
+    put_u64(out, value);
+    if (out->status < 0)
+        return;
+    size = writer_size(out) - end;
+    REQUIRE(size <= sizeof(integer));
+    memcpy(integer, out->out.data + end, size);
+    memmove(out->out.data + at + size, out->out.data + at, end - at);
+    memcpy(out->out.data + at, integer, size);
 }
 
-/* Carries out Op, puts its Result and remembers it if it changed anything. */
-static enum status with_run(struct call *call, struct bytes term,
-                            struct bytes key)
+/* #{expected => E, seq => N} */
+static enum status with_stale(struct call *call)
 {
-    struct writer *out = call->out;
-    size_t mark = store_change_mark(call->store);
-    size_t start = writer_size(out);
-    struct reader op = call->args;
-    struct bytes result;
+    struct buffer *extra = call_scratch(call, SCRATCH_SECOND);
+    enum status st = etf_put_atom(extra, "expected");
+
+    if (st == ST_OK)
+        st = etf_put_u64(extra, call->options.expect);
+    if (st == ST_OK)
+        st = etf_put_atom(extra, "seq");
+    if (st == ST_OK)
+        st = etf_put_u64(extra, store_seq(call->store));
+    if (st < 0)
+        return st;
+    call->complaint.extra = buffer_bytes(extra);
+    call->complaint.extra_count = 2;
+    return ST_STALE;
+}
+
+/* Runs the Op and puts its Result, or {SeqAfter, Result}. A log says that the
+ * seq was the right one; in one that was mended seqs may be others. */
+static enum status with_expected(struct call *call)
+{
+    uint64_t seq = store_seq(call->store);
+    size_t at;
     enum status st;
 
-    st = call_run_nested(call, &op, CMD_WITH,
-                         "takes a mutation, and not another `with`", -1);
-    if (st < 0 || !term.size || store_change_mark(call->store) == mark)
+    if (!(call->options.given & OPTION_EXPECT))
+        return call->command->run(call);
+    if (!call->again && seq != call->options.expect)
+        return with_stale(call);
+    put_tuple(call->out, 2);
+    at = writer_size(call->out);
+    st = call->command->run(call);
+    if (st == ST_OK)
+        put_before(call->out, at,
+                   seq + (store_change_mark(call->store) > call->mark));
+    return st;
+}
+
+/* The same, and remembers the Result if the Op changed anything. */
+static enum status with_remembered(struct call *call, struct bytes key)
+{
+    struct bytes term = call->options.idempotency_key;
+    struct writer *out = call->out;
+    size_t start = writer_size(out);
+    struct bytes result;
+    enum status st = with_expected(call);
+
+    if (st == ST_OK)
+        st = writer_status(out);
+    if (st < 0 || store_change_mark(call->store) == call->mark)
         return st;
     result = bytes_of(out->out.data + start, writer_size(out) - start);
     if (result.size + sizeof(answer_head) > ANSWER_BYTES_MAX) {
@@ -303,32 +350,38 @@ static enum status with_run(struct call *call, struct bytes term,
     return with_remember(call, key, term, result);
 }
 
-enum status cmd_with(struct call *call)
+/* The idempotency key as a key: `key` is empty. */
+static enum status with_key(struct call *call, struct buffer *key)
+{
+    struct reader reader = reader_of(call->options.idempotency_key);
+    struct bytes encoded;
+    enum status st = call_encode(call, &reader, SCRATCH_KEY, &encoded);
+
+    if (st == ST_OK)
+        return buffer_append(key, encoded); /* the scratch is for Op */
+    call->command = command_find(BYTES("with"));
+    call->argument = 1;
+    return st;
+}
+
+enum status with_run(struct call *call)
 {
     struct buffer key = BUFFER(call->commands->mem);
     struct writer *out = call->out;
     bool discards = out->discards;
     size_t start = writer_size(out);
-    struct bytes term;
     bool known = false;
-    enum status st = with_options(call, &term);
+    enum status st;
 
-    if (st == ST_OK && term.size) {
-        struct reader reader = reader_of(term);
-        struct bytes encoded;
-
-        st = call_encode(call, &reader, SCRATCH_KEY, &encoded);
-        /* The scratch is for Op. */
-        if (st == ST_OK)
-            st = buffer_append(&key, encoded);
-        if (st == ST_OK)
-            st = with_repeat(call, buffer_bytes(&key), &known);
-    }
+    if (!(call->options.given & OPTION_IDEMPOTENCY_KEY))
+        return with_expected(call);
+    st = with_key(call, &key);
+    if (st == ST_OK)
+        st = with_repeat(call, buffer_bytes(&key), &known);
     if (st == ST_OK && !known) {
-        call->argument++;
         if (discards)
             writer_discard(out, false);
-        st = with_run(call, term, buffer_bytes(&key));
+        st = with_remembered(call, buffer_bytes(&key));
         if (discards) {
             put_truncate(out, start);
             writer_discard(out, true);
@@ -336,4 +389,202 @@ enum status cmd_with(struct call *call)
     }
     buffer_free(&key);
     return st;
+}
+
+/* --- the options -------------------------------------------------------- */
+
+static enum status option_key(struct call *call)
+{
+    call->options.idempotency_key = reader_term(&call->args);
+    return ST_OK;
+}
+
+static enum status option_where(struct call *call)
+{
+    call->options.where = reader_term(&call->args);
+    return ST_OK;
+}
+
+/* {Holder, Number}, from call->args. */
+static enum status parse_version(struct call *call, struct version_name *ret)
+{
+    if (reader_tuple_of(&call->args, 2) &&
+        reader_integer(&call->args, &ret->holder) && ret->holder >= 0 &&
+        reader_integer(&call->args, &ret->number) && ret->number >= 0)
+        return ST_OK;
+    return call_bad(call, "a version is {Holder, Number}, two integers from 0 "
+                          "to 2^63 - 1");
+}
+
+enum status call_version_name(struct call *call, struct version_name *ret)
+{
+    call->argument++;
+    return parse_version(call, ret);
+}
+
+static enum status option_at(struct call *call)
+{
+    struct version_name name;
+    struct bytes word;
+    enum status st;
+
+    if (reader_atom(&call->args, &word))
+        return bytes_equal(word, BYTES("head"))
+                   ? ST_OK
+                   : call_bad(call, "at is {Holder, Number} or head");
+    st = parse_version(call, &name);
+    if (st < 0)
+        return st;
+    if (call->again)
+        return call_bad(call, "a log holds no mutation of a version");
+    call->version = versions_find(call->commands->versions, name);
+    if (!call->version)
+        return ST_NO_SNAPSHOT;
+    call->store = version_store(call->version);
+    return ST_OK;
+}
+
+static enum status option_expect(struct call *call)
+{
+    int64_t seq;
+
+    if (!reader_integer(&call->args, &seq) || seq < 0)
+        return call_bad(call, "expect is a seq, an integer from 0 on");
+    call->options.expect = (uint64_t)seq;
+    return ST_OK;
+}
+
+static enum status option_deadline(struct call *call)
+{
+    struct bytes word;
+    int64_t ms;
+
+    if (reader_atom(&call->args, &word) &&
+        bytes_equal(word, BYTES("infinity"))) {
+        call->options.deadline_ms = UINT64_MAX;
+        return ST_OK;
+    }
+    if (!reader_integer(&call->args, &ms) || ms < 0)
+        return call_bad(call, "deadline is a number of milliseconds, or "
+                              "infinity");
+    call->options.deadline_ms = (uint64_t)ms;
+    return ST_OK;
+}
+
+static enum status option_rows(struct call *call)
+{
+    int64_t rows;
+
+    if (!reader_integer(&call->args, &rows) || rows < 1)
+        return call_bad(call, "rows is a number of elements, from 1 on");
+    call->options.rows = (uint64_t)rows;
+    return ST_OK;
+}
+
+static enum status option_memory(struct call *call)
+{
+    int64_t bytes;
+
+    if (!reader_integer(&call->args, &bytes) || bytes < 1)
+        return call_bad(call, "memory is a number of bytes, from 1 on");
+    call->options.memory = (size_t)bytes;
+    return ST_OK;
+}
+
+static const struct {
+    const char *name;
+    enum option option;
+    enum status (*take)(struct call *call);
+} options[] = {
+    {"idempotency_key", OPTION_IDEMPOTENCY_KEY, option_key},
+    {"at", OPTION_AT, option_at},
+    {"expect", OPTION_EXPECT, option_expect},
+    {"deadline", OPTION_DEADLINE, option_deadline},
+    {"rows", OPTION_ROWS, option_rows},
+    {"memory", OPTION_MEMORY, option_memory},
+    {"where", OPTION_WHERE, option_where},
+};
+
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+
+static enum status take_option(struct call *call)
+{
+    struct bytes name;
+
+    if (!reader_atom(&call->args, &name))
+        return call_bad(call, "the name of an option is an atom");
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        struct bytes known = bytes_of(options[i].name, strlen(options[i].name));
+
+        if (!bytes_equal(name, known))
+            continue;
+        if (call->options.given & options[i].option)
+            return call_bad(call, "an option is given twice");
+        call->options.given |= options[i].option;
+        return options[i].take(call);
+    }
+    return call_bad(call, "the options are idempotency_key, at, expect, "
+                          "deadline, rows, memory and where");
+}
+
+#define OPTION_LIMITS (OPTION_DEADLINE | OPTION_ROWS | OPTION_MEMORY)
+#define OPTION_HEAD (OPTION_IDEMPOTENCY_KEY | OPTION_EXPECT)
+
+/* Do the options fit the command? A sentence if they do not. */
+static const char *options_fault(const struct call *call)
+{
+    unsigned given = call->options.given;
+    uint16_t flags = call->command->flags;
+    bool writes = flags & CMD_WRITE;
+
+    if (call->version && !(flags & CMD_VERSION))
+        return "`at` a version is for reads and mutations of tables; this "
+               "command is about the store itself";
+    if (call->version && writes && !version_is_fork(call->version))
+        return "a snapshot is not written to; open a fork of it";
+    if (given & OPTION_HEAD && !(flags & CMD_WITH))
+        return "idempotency_key and expect are for mutations";
+    if (given & OPTION_HEAD && call->version)
+        return "idempotency_key and expect are for the store itself and not "
+               "for its versions";
+    if (given & OPTION_LIMITS && (writes || !(flags & CMD_VERSION)))
+        return "deadline, rows and memory are for reads of tables";
+    if (given & OPTION_WHERE && !(flags & CMD_WHERE))
+        return "where is for scan and count";
+    return NULL;
+}
+
+/* {with, Options, Op}: reads both. The call is that of Op from then on. */
+enum status cmd_with(struct call *call)
+{
+    const struct command *with = call->command;
+    uint32_t count;
+    struct reader op;
+    const char *fault;
+    enum status st = ST_OK;
+
+    call->argument = 1;
+    if (!reader_map(&call->args, &count))
+        return call_bad(call, "must be a map of options");
+    while (count-- > 0 && st == ST_OK)
+        st = take_option(call);
+    if (st < 0)
+        return st;
+    op = call->args;
+    call->inner.data = op.at;
+    call->inner.size = (size_t)(call->op.data + call->op.size - op.at);
+    st = call_parse(call, &op);
+    if (st < 0)
+        return st;
+    fault = call->command->run == cmd_with ? "takes no other `with`"
+                                           : options_fault(call);
+    if (fault) {
+        call->argument = call->command->run == cmd_with ? 2 : 1;
+        call->command = with;
+        return call_bad(call, fault);
+    }
+    /* Those two are part of what is done; the others say where and how. */
+    if (!(call->options.given & OPTION_HEAD))
+        call->op = call->inner;
+    return ST_OK;
 }

@@ -44,25 +44,24 @@
 /* Scratch beyond this is given back after a request. */
 #define SCRATCH_KEEP_BYTES (64u << 10)
 
-/* The largest key or name that an error's details repeat. */
-#define DETAIL_BYTES_MAX 255
-
 /* No mutation was refused for so long: the disk has room again. */
 #define LOG_FULL_SECONDS 1
 
-#define MUTATION (CMD_WRITE | CMD_BATCH | CMD_WITH)
+#define MUTATION (CMD_WRITE | CMD_BATCH | CMD_WITH | CMD_VERSION)
+#define READ (CMD_READ | CMD_VERSION)
 
 static const struct command rows[] = {
     {"ping", 0, CMD_READ, cmd_ping},
     {"info", 0, CMD_READ, cmd_info},
-    {"tables", 0, CMD_READ | CMD_CATALOG, cmd_tables},
+    {"tables", 0, READ | CMD_CATALOG, cmd_tables},
     {"create_table", 3, MUTATION, cmd_create_table},
     {"drop_table", 1, MUTATION, cmd_drop_table},
     {"clear_table", 1, MUTATION, cmd_clear_table},
-    {"table_info", 1, CMD_READ, cmd_table_info},
+    {"table_type", 1, READ, cmd_table_type},
+    {"table_info", 1, READ, cmd_table_info},
     {"sync", 0, CMD_READ | CMD_STORE | CMD_SYNC, cmd_sync},
     {"checkpoint", 0, CMD_READ, cmd_checkpoint},
-    {"digest", 0, CMD_READ | CMD_STORE, cmd_digest},
+    {"digest", 0, READ | CMD_STORE, cmd_digest},
 
     {"insert", 3, MUTATION, cmd_insert},
     {"insert_new", 3, MUTATION, cmd_insert_new},
@@ -73,16 +72,27 @@ static const struct command rows[] = {
     {"insert_row", 2, MUTATION, cmd_insert_row},
     {"insert_rows", 2, MUTATION, cmd_insert_rows},
     {"update_row", 3, MUTATION, cmd_update_row},
-    {"batch", 1, CMD_WRITE | CMD_WITH, cmd_batch},
-    {"with", 2, CMD_WRITE, cmd_with},
+    {"batch", 1, CMD_WRITE | CMD_WITH | CMD_VERSION, cmd_batch},
+    {"with", 2, CMD_READ, cmd_with},
 
-    {"get", 3, CMD_READ, cmd_get},
-    {"member", 3, CMD_READ, cmd_member},
-    {"has_key", 3, CMD_READ, cmd_has_key},
-    {"count", 4, CMD_READ, cmd_count},
-    {"key_count", 2, CMD_READ, cmd_key_count},
-    {"rank", 3, CMD_READ, cmd_rank},
-    {"scan", 7, CMD_READ | CMD_PAGE, cmd_scan},
+    {"snapshot", 1, CMD_READ, cmd_snapshot},
+    {"fork", 3, CMD_READ, cmd_fork},
+    {"commit", 2, CMD_READ, cmd_commit},
+    {"release", 1, CMD_READ, cmd_release},
+    {"release_holder", 1, CMD_READ, cmd_release_holder},
+    {"subscribe", 3, CMD_READ, cmd_subscribe},
+    {"unsubscribe", 1, CMD_READ, cmd_unsubscribe},
+    {"feed_ack", 2, CMD_READ, cmd_feed_ack},
+    {"cancel", 1, CMD_READ, cmd_cancel},
+
+    {"get", 3, READ, cmd_get},
+    {"get_all", 3, READ, cmd_get_all},
+    {"member", 3, READ, cmd_member},
+    {"has_key", 3, READ, cmd_has_key},
+    {"count", 4, READ | CMD_WHERE, cmd_count},
+    {"key_count", 2, READ, cmd_key_count},
+    {"rank", 3, READ, cmd_rank},
+    {"scan", 7, READ | CMD_PAGE | CMD_WHERE, cmd_scan},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -143,6 +153,20 @@ const struct command *command_find(struct bytes name)
 
 /* --- lifetime ----------------------------------------------------------- */
 
+void scratch_init(struct commands *commands, struct mem *mem)
+{
+    for (unsigned i = 0; i < SCRATCH_COUNT; i++)
+        commands->scratch[i] = BUFFER(mem);
+    commands->entry.buffer = BUFFER(mem);
+}
+
+void scratch_free(struct commands *commands)
+{
+    for (unsigned i = 0; i < SCRATCH_COUNT; i++)
+        buffer_free(&commands->scratch[i]);
+    buffer_free(&commands->entry.buffer);
+}
+
 enum status commands_create(struct store *store, struct mem *mem,
                             struct writer *writer, struct commands **ret)
 {
@@ -153,10 +177,14 @@ enum status commands_create(struct store *store, struct mem *mem,
     commands->store = store;
     commands->mem = mem;
     commands->out = writer;
-    for (unsigned i = 0; i < SCRATCH_COUNT; i++)
-        commands->scratch[i] = BUFFER(mem);
-    commands->entry.buffer = BUFFER(mem);
+    scratch_init(commands, mem);
     hold_init(&commands->hold, mem);
+    if (versions_create(commands, &commands->versions) < 0 ||
+        readings_create(commands, &commands->readings) < 0 ||
+        feed_create(commands, &commands->feed) < 0) {
+        commands_free(commands);
+        return ST_NO_MEMORY;
+    }
     store_set_removed_bytes_max(store, writer->answer_max);
     *ret = commands;
     return ST_OK;
@@ -166,10 +194,11 @@ void commands_free(struct commands *commands)
 {
     if (!commands)
         return;
-    for (unsigned i = 0; i < SCRATCH_COUNT; i++)
-        buffer_free(&commands->scratch[i]);
-    buffer_free(&commands->entry.buffer);
+    scratch_free(commands);
     hold_deinit(&commands->hold);
+    feed_free(commands->feed);
+    readings_free(commands->readings);
+    versions_free(commands->versions);
     checkpointer_free(commands->checkpointer);
     mem_free(commands->mem, commands, sizeof(*commands));
 }
@@ -189,146 +218,29 @@ static void commands_shrink(struct commands *commands)
         buffer_free(&commands->entry.buffer);
 }
 
-/* --- errors ------------------------------------------------------------- */
-
-/* A sentence for what the general one would leave open. */
-static const char *error_text(const struct call *call, enum status st,
-                              char *room)
-{
-    const struct complaint *complaint = &call->complaint;
-    bool writes = call->command && (call->command->flags & CMD_WRITE);
-    const char *text = complaint->text;
-
-    if (!text && writes)
-        text = store_fault(call->store)->text;
-    if (!text)
-        text = status_text(st);
-
-    switch (st) {
-    case ST_WRONG_ARITY:
-        snprintf(room, MESSAGE_BYTES_MAX, "%s takes %u argument%s, not %u",
-                 call->command->name, call->command->arity,
-                 call->command->arity == 1 ? "" : "s", complaint->given);
-        return room;
-    case ST_BAD_ARGUMENT:
-        if (!complaint->argument || !call->command)
-            return text;
-        snprintf(room, MESSAGE_BYTES_MAX, "argument %u of %s: %s",
-                 call->argument, call->command->name, text);
-        return room;
-    default:
-        return text;
-    }
-}
-
-/* Is store_fault() about this error? */
-static bool fault_counts(enum status st)
-{
-    return st == ST_MISSING_REFERENCE || st == ST_RESTRICTED ||
-           st == ST_NOT_FOUND;
-}
-
-struct details {
-    struct writer *out;
-    uint32_t count;
-};
-
-static void detail_u64(struct details *details, const char *name,
-                       uint64_t value)
-{
-    put_atom(details->out, name);
-    put_u64(details->out, value);
-    details->count++;
-}
-
-static void detail_term(struct details *details, const char *name,
-                        struct bytes term)
-{
-    if (term.size == 0 || term.size > DETAIL_BYTES_MAX)
-        return;
-    put_atom(details->out, name);
-    put_term(details->out, term);
-    details->count++;
-}
-
-/* An encoded key as a term, if both are small. */
-static void detail_key(struct details *details, const char *name,
-                       struct bytes key)
-{
-    size_t before = writer_size(details->out);
-    size_t start;
-
-    if (key.size == 0 || key.size > DETAIL_BYTES_MAX)
-        return;
-    put_atom(details->out, name);
-    start = writer_size(details->out);
-    put_key(details->out, key);
-    if (details->out->status < 0 ||
-        writer_size(details->out) - start > DETAIL_BYTES_MAX) {
-        details->out->status = ST_OK;
-        put_truncate(details->out, before);
-        return;
-    }
-    details->count++;
-}
-
-static void put_details(const struct call *call, enum status st,
-                        struct details *details)
-{
-    const struct complaint *complaint = &call->complaint;
-    const struct fault *fault = store_fault(call->store);
-
-    if (fault_counts(st) && fault->table.size)
-        detail_key(details, "table", fault->table);
-    else
-        detail_term(details, "table", complaint->table);
-    if (fault_counts(st))
-        detail_key(details, "key", fault->key);
-    if (complaint->argument)
-        detail_u64(details, "argument", call->argument);
-    if (complaint->position >= 0)
-        detail_u64(details, "position", (uint64_t)complaint->position);
-    if (complaint->index >= 0)
-        detail_u64(details, "index", (uint64_t)complaint->index);
-    if (st == ST_TOO_DEEP)
-        detail_u64(details, "limit", ETF_DEPTH_MAX);
-    else if (complaint->limit)
-        detail_u64(details, "limit", complaint->limit);
-    if (st == ST_WRONG_ARITY)
-        detail_u64(details, "arity", call->command->arity);
-    detail_term(details, "command", complaint->name);
-}
-
-/* Replaces whatever was put of the answer by {error, {...}}. */
-static void put_error(struct call *call, enum status st)
-{
-    struct writer *out = call->out;
-    struct details details = {out, 0};
-    char room[MESSAGE_BYTES_MAX];
-    const char *text;
-    size_t map;
-
-    if (st == ST_MEMORY_LIMIT && store_mem(call->store)->limit != SIZE_MAX)
-        call->complaint.limit = store_mem(call->store)->limit;
-    writer_reply_reset(out);
-    text = error_text(call, st, room);
-    put_tuple(out, 2);
-    put_atom(out, "error");
-    put_tuple(out, 3);
-    put_atom(out, status_atom(st));
-    put_binary(out, bytes_of(text, strlen(text)));
-    map = writer_size(out);
-    put_map(out, 0); /* the count is patched below */
-    put_details(call, st, &details);
-    store_be32(out->out.data + map + 1, details.count);
-}
-
 /* --- one command -------------------------------------------------------- */
 
 static const struct complaint no_complaint = {.position = -1, .index = -1};
 
-/* Finds the row of the Op that `op` stands before; it must fit. */
-static enum status call_parse(struct call *call, struct reader *op)
+const struct call_options default_options = {
+    .deadline_ms = DEADLINE_MS_DEFAULT,
+    .rows = ROWS_DEFAULT,
+    .memory = MEMORY_BYTES_DEFAULT,
+};
+
+struct call call_of(struct commands *commands, struct store *store,
+                    struct writer *out)
+{
+    return (struct call){
+        .commands = commands,
+        .store = store,
+        .options = default_options,
+        .out = out,
+        .complaint = no_complaint,
+    };
+}
+
+enum status call_parse(struct call *call, struct reader *op)
 {
     struct bytes name;
     struct bytes term;
@@ -350,14 +262,31 @@ static enum status call_parse(struct call *call, struct reader *op)
         return ST_WRONG_ARITY;
     }
     call->args = *op;
+    call->argument = 0;
     return ST_OK;
 }
 
-/* The answer so far: has it had memory, and is it small enough? */
-static enum status call_check_answer(struct call *call)
+/* The same for the Op that is all of `op`, and what a `with` around it says. */
+static enum status call_open(struct call *call, struct bytes op)
 {
-    enum status st = writer_status(call->out);
+    struct reader reader = reader_of(op);
+    enum status st;
 
+    call->op = op;
+    call->inner = op;
+    st = call_parse(call, &reader);
+    if (st == ST_OK && call->command->run == cmd_with)
+        st = cmd_with(call);
+    return st;
+}
+
+enum status call_check_answer(struct call *call)
+{
+    enum status st;
+
+    if (call->crowded)
+        call->out->answer_limited = true;
+    st = writer_status(call->out);
     if (st != ST_TOO_BIG)
         return st;
     return call_fail(call, st,
@@ -366,14 +295,13 @@ static enum status call_check_answer(struct call *call)
 }
 
 enum status call_run_nested(struct call *outer, struct reader *op,
-                            uint8_t flags, const char *text, int64_t index)
+                            uint16_t flags, const char *text, int64_t index)
 {
     struct reader end = *op;
     struct call call = *outer;
     enum status st;
 
     reader_term(&end);
-    call.argument = 0;
     call.complaint = no_complaint;
     call.mark = store_change_mark(call.store);
     st = call_parse(&call, op);
@@ -392,64 +320,91 @@ enum status call_run_nested(struct call *outer, struct reader *op,
     return st;
 }
 
-/* Appends the mutation to the log as it came. */
-static enum status call_log(struct call *call)
+/* Runs the handler as the options want it. */
+static enum status call_handle(struct call *call)
 {
-    struct commands *commands = call->commands;
-    struct termlog *log = commands->log.log;
+    if (call->options.given & (OPTION_IDEMPOTENCY_KEY | OPTION_EXPECT))
+        return with_run(call);
+    return call->command->run(call);
+}
+
+enum status call_perform(struct call *call)
+{
+    /* A page ends by its own measure, and one item may be larger. */
+    bool page = call->command->flags & CMD_PAGE;
     enum status st;
 
-    if (!log || !store_change_mark(call->store))
+    call->out->answer_limited = !page;
+    call->head = writer_size(call->out);
+    put_tuple(call->out, page ? 3 : 2);
+    put_atom(call->out, "ok");
+    if (call->command->flags & CMD_WRITE)
+        call->mark = store_change_mark(call->store);
+    st = call_handle(call);
+    return st < 0 ? st : call_check_answer(call);
+}
+
+enum status commands_log_op(struct commands *commands, struct bytes op)
+{
+    struct termlog *log = commands->log.log;
+    struct store *store = commands->store;
+    enum status st = ST_OK;
+
+    if (!store_change_mark(store))
         return ST_OK;
-    st = termlog_append(log, store_seq(call->store) + 1, call->op);
+    if (log)
+        st = termlog_append(log, store_seq(store) + 1, op);
     if (st == ST_IO)
         commands->broken = st;
     return st;
 }
 
-static enum status call_write(struct call *call)
+void commands_commit(struct commands *commands)
 {
-    struct store *store = call->store;
-    struct termlog *log = call->commands->log.log;
-    enum status st;
+    struct termlog *log = commands->log.log;
+    struct store *store = commands->store;
 
-    store_begin(store);
-    call->mark = store_change_mark(store);
-    st = call->command->run(call);
-    if (st == ST_OK)
-        st = call_check_answer(call);
-    if (st == ST_OK)
-        st = call_log(call);
-    if (st < 0) {
-        store_rollback(store);
-        commands_forget_table(call->commands);
-        return st;
-    }
+    if (store_change_mark(store))
+        feed_note(commands->feed, store_seq(store) + 1);
     store_commit(store);
     if (log && termlog_digest_due(log))
         termlog_append_digest(log, store_digest(store));
-    return ST_OK;
+}
+
+void commands_rollback(struct commands *commands)
+{
+    store_rollback(commands->store);
+    commands_forget_table(commands);
+}
+
+/* A mutation of the head. */
+static enum status call_write(struct call *call)
+{
+    enum status st;
+
+    store_begin(call->store);
+    st = call_perform(call);
+    if (st == ST_OK)
+        st = commands_log_op(call->commands, call->op);
+    if (st < 0)
+        commands_rollback(call->commands);
+    else
+        commands_commit(call->commands);
+    return st;
 }
 
 /* Carries out the Op that is all of `op`, and puts its answer. */
-static enum status call_run(struct call *call, struct reader *op)
+static enum status call_run(struct call *call, struct bytes op)
 {
-    enum status st;
-    bool page;
+    enum status st = call_open(call, op);
 
-    call->op = bytes_of(op->at, (size_t)(op->end - op->at));
-    st = call_parse(call, op);
     if (st < 0)
         return st;
-    /* A page ends by its own measure, and one item may be larger. */
-    page = call->command->flags & CMD_PAGE;
-    call->out->answer_limited = !page;
-    put_tuple(call->out, page ? 3 : 2);
-    put_atom(call->out, "ok");
+    if (call->version)
+        return call_at_version(call);
     if (call->command->flags & CMD_WRITE)
         return call_write(call);
-    st = call->command->run(call);
-    return st < 0 ? st : call_check_answer(call);
+    return call_perform(call);
 }
 
 /* --- requests ----------------------------------------------------------- */
@@ -603,31 +558,31 @@ static void commands_note_room(struct commands *commands, enum status st,
         commands->log_full = false;
 }
 
-/* The highest seq whose effects the answer to `call` may show. */
-static uint64_t call_shows(const struct call *call, enum status st)
+uint64_t call_shows(const struct call *call, enum status st)
 {
-    uint8_t flags = call->command ? call->command->flags : 0;
-    uint64_t seq = store_seq(call->store);
+    uint16_t flags = call->command ? call->command->flags : 0;
+    uint64_t seq = store_seq(call->commands->store);
     uint64_t changed = 0;
 
+    if (call->has_shows)
+        return call->shows;
+    if (call->version)
+        seq = snapshot_seq(store_base(call->store));
     if (flags & (CMD_WRITE | CMD_STORE))
         return seq;
     if (flags & CMD_CATALOG || st == ST_NO_TABLE)
-        changed = store_catalog_seq(call->store);
+        changed = call->version ? seq : store_catalog_seq(call->store);
     else if (call->table)
         changed = table_changed_seq(call->table);
     return changed < seq ? changed : seq;
 }
 
-/* Holds the reply that was just completed if what it shows is not durable. */
-static enum status commands_hold(struct commands *commands,
-                                 const struct call *call, enum status st)
+enum status commands_hold(struct commands *commands, uint64_t shows,
+                          bool careful)
 {
     const struct commands_log *log = &commands->log;
-    bool careful = log->policy == SYNC_ALWAYS ||
-                   (call->command && call->command->flags & CMD_SYNC);
-    uint64_t shows = call_shows(call, st);
 
+    careful |= log->policy == SYNC_ALWAYS;
     if (careful && shows > termlog_durable(log->log))
         return hold_put(&commands->hold, shows,
                         writer_reply_withdraw(commands->out));
@@ -636,11 +591,10 @@ static enum status commands_hold(struct commands *commands,
     return ST_OK;
 }
 
-/* Completes the reply to a call: its answer, or the error `st`. */
-static void call_finish(struct call *call, enum status st)
+void call_finish(struct call *call, enum status st)
 {
     if (st < 0)
-        put_error(call, st);
+        call_put_error(call, st);
     REQUIRE(writer_status(call->out) == ST_OK);
     writer_reply_end(call->out);
     call->commands->figures.commands++;
@@ -649,14 +603,10 @@ static void call_finish(struct call *call, enum status st)
 static enum status commands_answer(struct commands *commands,
                                    struct reader *request, enum status valid)
 {
-    struct call call = {
-        .commands = commands,
-        .store = commands->store,
-        .out = commands->out,
-        .complaint = no_complaint,
-    };
+    struct call call = call_of(commands, commands->store, commands->out);
     uint64_t seq = store_seq(commands->store);
     enum status st, held = ST_OK;
+    uint64_t shows;
     bool pair;
 
     if (!request_id(request, &call.id, &pair))
@@ -666,16 +616,24 @@ static enum status commands_answer(struct commands *commands,
         return st;
     if (valid < 0)
         st = valid;
+    else if (pair)
+        st = call_run(
+            &call, bytes_of(request->at, (size_t)(request->end - request->at)));
     else
-        st = pair ? call_run(&call, request) : ST_BAD_REQUEST;
+        st = ST_BAD_REQUEST;
     if (commands->broken < 0 || call.later)
         writer_reply_drop(commands->out);
     else
         call_finish(&call, st);
+    shows = call_shows(&call, st);
     if (commands->log.log && !call.later && commands->broken == ST_OK) {
-        held = commands_hold(commands, &call, st);
+        bool sync = st == ST_OK && call.command->flags & CMD_SYNC;
+
+        held = commands_hold(commands, shows, sync);
         commands_note_room(commands, st, store_seq(commands->store) > seq);
     }
+    if (call.ended)
+        version_release(call.ended);
     commands_shrink(commands);
     return commands->broken < 0 ? commands->broken : held;
 }
@@ -695,70 +653,6 @@ enum status commands_step(struct commands *commands)
     if (st < 0 || commands->lone)
         commands->busy = false;
     return st;
-}
-
-/* --- answering later ---------------------------------------------------- */
-
-enum status call_later(struct call *call, struct later_list *list)
-{
-    struct commands *commands = call->commands;
-    struct later *later = mem_alloc(commands->mem, sizeof(*later));
-
-    if (!later)
-        return ST_NO_MEMORY;
-    *later = (struct later){NULL, call->id, call->command};
-    *(list->end ? list->end : &list->first) = later;
-    list->end = &later->next;
-    commands->later_count++;
-    call->later = true;
-    return ST_OK;
-}
-
-void later_move(struct later_list *to, struct later_list *from)
-{
-    if (!from->first)
-        return;
-    *(to->end ? to->end : &to->first) = from->first;
-    to->end = from->end;
-    *from = (struct later_list){NULL, NULL};
-}
-
-void commands_answer_later(struct commands *commands, struct later_list *list,
-                           enum status (*put)(struct call *call, void *context),
-                           void *context)
-{
-    struct later *later = list->first;
-
-    *list = (struct later_list){NULL, NULL};
-    while (later) {
-        struct later *next = later->next;
-        struct call call = {
-            .commands = commands,
-            .store = commands->store,
-            .out = commands->out,
-            .command = later->command,
-            .id = later->id,
-            .complaint = no_complaint,
-        };
-        enum status st = writer_reply_begin(commands->out, later->id);
-
-        if (st < 0) {
-            commands->broken = st;
-        } else {
-            put_tuple(commands->out, 2);
-            put_atom(commands->out, "ok");
-            st = put(&call, context);
-            call_finish(&call, st < 0 ? st : call_check_answer(&call));
-        }
-        commands->later_count--;
-        mem_free(commands->mem, later, sizeof(*later));
-        later = next;
-    }
-}
-
-size_t commands_later_count(const struct commands *commands)
-{
-    return commands->later_count;
 }
 
 /* --- a store with a log ------------------------------------------------- */
@@ -838,15 +732,18 @@ enum status commands_broken(const struct commands *commands)
 /* --- again -------------------------------------------------------------- */
 
 /* Within store_begin() and store_commit(). */
-static enum status apply_op(struct call *call, struct reader *op)
+static enum status apply_op(struct call *call, struct bytes op)
 {
-    enum status st = call_parse(call, op);
+    enum status st = call_open(call, op);
 
     if (st < 0)
         return st;
     if (!(call->command->flags & CMD_WRITE))
         return call_fail(call, ST_BAD_ARGUMENT, "the command is no mutation");
-    st = call->command->run(call);
+    if (call->version)
+        return call_fail(call, ST_BAD_ARGUMENT,
+                         "a mutation of a fork is none of the store");
+    st = call_handle(call);
     if (st == ST_OK && !store_change_mark(call->store))
         return call_fail(call, ST_BAD_ARGUMENT, "the mutation changes nothing");
     return st;
@@ -855,27 +752,20 @@ static enum status apply_op(struct call *call, struct reader *op)
 enum status commands_apply(struct commands *commands, struct bytes op,
                            char why[MESSAGE_BYTES_MAX])
 {
-    struct call call = {
-        .commands = commands,
-        .store = commands->store,
-        .out = commands->out,
-        .op = op,
-        .complaint = no_complaint,
-    };
+    struct call call = call_of(commands, commands->store, commands->out);
     struct mem *mem = store_mem(commands->store);
-    struct reader reader = reader_of(op);
     enum status st;
 
+    call.again = true;
     mem_exempt_begin(mem);
     store_begin(commands->store);
-    st = apply_op(&call, &reader);
+    st = apply_op(&call, op);
     if (st < 0) {
-        const char *text = error_text(&call, st, why);
+        const char *text = call_error_text(&call, st, why);
 
         if (text != why)
             snprintf(why, MESSAGE_BYTES_MAX, "%s", text);
-        store_rollback(commands->store);
-        commands_forget_table(commands);
+        commands_rollback(commands);
     } else {
         store_commit(commands->store);
     }

@@ -40,7 +40,9 @@ enum command_flags {
     CMD_CATALOG = 1 << 3, /* shows which tables there are */
     CMD_STORE = 1 << 4,   /* shows all of the store */
     CMD_SYNC = 1 << 5,    /* its reply waits for the disk in any case */
-    CMD_WITH = 1 << 6,    /* may stand in a `with` */
+    CMD_WITH = 1 << 6,    /* takes idempotency_key and expect */
+    CMD_VERSION = 1 << 7, /* may be carried out at a snapshot or fork */
+    CMD_WHERE = 1 << 8,   /* takes a Condition */
 };
 
 struct call;
@@ -53,7 +55,7 @@ struct call;
 struct command {
     const char *name;
     uint8_t arity;
-    uint8_t flags;
+    uint16_t flags;
     enum status (*run)(struct call *call);
 };
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/etf.h"
+
 static void put_field(struct writer *out, const char *name, uint64_t value)
 {
     put_atom(out, name);
@@ -267,5 +269,61 @@ enum status event_log(struct writer *out, const char *word)
     if (st < 0)
         return st;
     put_atom(out, word);
+    return event_finish(out);
+}
+
+/* --- the feed ----------------------------------------------------------- */
+
+static void put_name(struct writer *out, struct version_name name)
+{
+    put_tuple(out, 2);
+    put_i64(out, name.holder);
+    put_i64(out, name.number);
+}
+
+enum status event_changes_begin(struct writer *out, struct version_name name,
+                                struct changes_event *ret)
+{
+    /* The length is patched at the end. */
+    static const uint8_t binary[] = {ETF_BINARY, 0, 0, 0, 0, ETF_VERSION};
+    enum status st = writer_event_begin(out, "changes");
+
+    if (st < 0)
+        return st;
+    put_tuple(out, 2);
+    put_name(out, name);
+    ret->binary = writer_size(out);
+    put_term(out, bytes_of(binary, sizeof(binary)));
+    ret->list = put_list_begin(out);
+    return ST_OK;
+}
+
+enum status event_changes_end(struct writer *out,
+                              const struct changes_event *event, uint64_t count,
+                              size_t *ret_bytes)
+{
+    size_t header = 5;
+    size_t bytes;
+
+    put_list_end(out, event->list, count);
+    bytes = writer_size(out) - event->binary - header;
+    if (out->status == ST_OK) {
+        REQUIRE(bytes <= UINT32_MAX);
+        store_be32(out->out.data + event->binary + 1, (uint32_t)bytes);
+        *ret_bytes = bytes;
+    }
+    return event_finish(out);
+}
+
+enum status event_overflow(struct writer *out, struct version_name name,
+                           uint64_t seq)
+{
+    enum status st = writer_event_begin(out, "overflow");
+
+    if (st < 0)
+        return st;
+    put_tuple(out, 2);
+    put_name(out, name);
+    put_u64(out, seq);
     return event_finish(out);
 }

@@ -11,6 +11,7 @@
 #include "core/store.h"
 #include "port/commands.h"
 #include "port/opening.h"
+#include "port/versions.h"
 #include "port/writer.h"
 
 /* A digest as the binary that it is on the wire. */
@@ -33,5 +34,23 @@ enum status event_checkpointed(struct writer *out, uint64_t seq, uint64_t bytes,
 enum status event_checkpoint_failed(struct writer *out, enum status st,
                                     const char *text);
 enum status event_log(struct writer *out, const char *word);
+
+/*
+ * {changes, {{Holder, Number}, <<131, [{Seq, [Change]}]>>}} in parts: between
+ * the two, `count` pairs {Seq, [Change]} are put. `*ret_bytes` is the size of
+ * the binary. On an error the event is gone, whatever there was of it.
+ */
+struct changes_event {
+    size_t binary; /* where it begins */
+    size_t list;
+};
+
+enum status event_changes_begin(struct writer *out, struct version_name name,
+                                struct changes_event *ret);
+enum status event_changes_end(struct writer *out,
+                              const struct changes_event *event, uint64_t count,
+                              size_t *ret_bytes);
+enum status event_overflow(struct writer *out, struct version_name name,
+                           uint64_t seq);
 
 #endif

@@ -5,11 +5,13 @@
  *     on the list                      allow
  *     mmap, mprotect with PROT_EXEC    EACCES
  *     open, openat                     EACCES
+ *     prctl, prlimit64                 EPERM
  *     io_uring_setup, clone3           ENOSYS
  *     anything else                    kill
  *
- * The list of a durable store goes on with calls on files, openat among them,
- * and with what a new thread takes (clone with CLONE_THREAD, and no process).
+ * On the list is what a new thread takes (clone with CLONE_THREAD, and no
+ * process), for a store starts its threads when it first has work for them.
+ * That of a durable store goes on with calls on files, openat among them.
  * Which files those may be is not a filter's affair, for it cannot read a
  * path: landlock says it, as far as the kernel has it (5.13, truncation from
  * 6.2), and the filter stands alone where it has not.
@@ -17,10 +19,11 @@
  * What is left after the start is small: memory, the descriptors that are
  * open, epoll, clocks, and the way out. The list is generous within that, for
  * a store must not die of another version of the C library: it takes in what
- * glibc, musl and libuv are known to use in place of one another. Two things
+ * glibc, musl and libuv are known to use in place of one another. Some things
  * fail softly. Libraries look for files that they can do without (how many
- * processors there are, say), and newer versions of libuv ask for io_uring,
- * which would pass the filter by. Programs, sockets, ptrace and everything
+ * processors there are, say), for the limit of the stack and for a name when
+ * they start a thread, and newer versions of libuv ask for io_uring, which
+ * would pass the filter by. Programs, sockets, ptrace and everything
  * else that only an attacker would want is the end of the process.
  *
  * The program is written by hand because it is three instructions of idea and
@@ -86,10 +89,17 @@
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 1, 0),                    \
         RETURN(SECCOMP_RET_KILL_PROCESS), RETURN(SECCOMP_RET_ALLOW)
 
+/* The call only if its argument `n` is 0, as far as its low half tells. */
+#define ALLOW_ZERO(name, n)                                                    \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4), LOAD_ARGUMENT(n),  \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),                          \
+        RETURN(SECCOMP_RET_KILL_PROCESS), RETURN(SECCOMP_RET_ALLOW)
+
 /* fcntl() for the state of a descriptor and the size of a pipe only. */
 #define ALLOW_FCNTL                                                            \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_fcntl, 0, 6), LOAD_ARGUMENT(1),   \
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_SETPIPE_SZ, 3, 0),               \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_fcntl, 0, 7), LOAD_ARGUMENT(1),   \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_SETPIPE_SZ, 4, 0),               \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_SETFD, 3, 0),                    \
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_GETFL, 2, 0),                    \
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_SETFL, 1, 0),                    \
         RETURN(SECCOMP_RET_KILL_PROCESS), RETURN(SECCOMP_RET_ALLOW)
@@ -107,94 +117,61 @@
 
 /* What every daemon needs. */
 static const struct sock_filter filter_shared[] = {
-    LOAD(arch),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SEAL_ARCH, 1, 0),
-    RETURN(SECCOMP_RET_KILL_PROCESS),
-    LOAD(nr),
+    LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SEAL_ARCH, 1, 0),
+    RETURN(SECCOMP_RET_KILL_PROCESS), LOAD(nr),
 
     /* The loop. */
-    ALLOW(read),
-    ALLOW(write),
-    ALLOW(epoll_pwait),
+    ALLOW(read), ALLOW(write), ALLOW(epoll_pwait),
 #ifdef __NR_epoll_wait
     ALLOW(epoll_wait),
 #endif
-    ALLOW(epoll_pwait2),
-    ALLOW(writev),
-    ALLOW(readv),
-    ALLOW(epoll_ctl),
-    ALLOW(futex),
-    ALLOW(clock_gettime),
+    ALLOW(epoll_pwait2), ALLOW(writev), ALLOW(readv), ALLOW(epoll_ctl),
+    ALLOW(futex), ALLOW(clock_gettime),
 
     /* Memory, none of it executable. */
-    ALLOW(madvise),
-    ALLOW(munmap),
-    ALLOW(mremap),
-    ALLOW(brk),
+    ALLOW(madvise), ALLOW(munmap), ALLOW(mremap), ALLOW(brk),
     ALLOW_WITHOUT(mmap, 2, PROT_EXEC, EACCES),
     ALLOW_WITHOUT(mprotect, 2, PROT_EXEC, EACCES),
 
     /* Signals, and the way out. Sending one is not on the list: abort() ends
      * in SIGSYS, which is as dead as SIGABRT. */
-    ALLOW(rt_sigreturn),
-    ALLOW(rt_sigprocmask),
-    ALLOW(rt_sigaction),
-    ALLOW(sigaltstack),
-    ALLOW(restart_syscall),
-    ALLOW(getpid),
-    ALLOW(gettid),
-    ALLOW(getppid),
-    ALLOW(exit),
-    ALLOW(exit_group),
+    ALLOW(rt_sigreturn), ALLOW(rt_sigprocmask), ALLOW(rt_sigaction),
+    ALLOW(sigaltstack), ALLOW(restart_syscall), ALLOW(getpid), ALLOW(gettid),
+    ALLOW(getppid), ALLOW(exit), ALLOW(exit_group),
 
     /* Descriptors that are open already. */
-    ALLOW(close),
-    ALLOW_FCNTL,
-    ALLOW(lseek),
-    ALLOW(fstat),
+    ALLOW(close), ALLOW_FCNTL, ALLOW(lseek), ALLOW(fstat),
 #ifdef __NR_newfstatat
     ALLOW(newfstatat), /* how newer versions of glibc write fstat() */
 #endif
 #ifdef __NR_poll
     ALLOW(poll),
 #endif
-    ALLOW(ppoll),
-    ALLOW(pread64),
-    ALLOW(preadv),
+    ALLOW(ppoll), ALLOW(pread64), ALLOW(preadv),
 
     /* Clocks and figures. */
-    ALLOW(clock_getres),
-    ALLOW(gettimeofday),
-    ALLOW(getrandom),
+    ALLOW(clock_getres), ALLOW(gettimeofday), ALLOW(getrandom),
     ALLOW(getrusage),
+    ALLOW(sysinfo), /* qsort() asks how much memory there is */
     ALLOW(sched_yield),
-};
 
-/* What a durable store needs beyond that: the calls of log/io.c, and threads
- * that a newer libuv may start late. */
-static const struct sock_filter filter_files[] = {
-    ALLOW(pwrite64),
-    ALLOW(fdatasync),
-    ALLOW(fallocate),
-    ALLOW(openat),
-    ALLOW(fsync),
-    ALLOW(ftruncate),
-#ifdef __NR_renameat
-    ALLOW(renameat),
-#endif
-    ALLOW(renameat2),
-    ALLOW(unlinkat),
-    ALLOW(mkdirat),
-    ALLOW(getdents64),
-    ALLOW(fadvise64),
-    ALLOW(flock),
-
-    ALLOW_WITH(clone, 0, CLONE_THREAD),
-    ALLOW(set_robust_list),
+    /* Threads. */
+    ALLOW_WITH(clone, 0, CLONE_THREAD), ALLOW(set_robust_list),
 #ifdef __NR_rseq
     ALLOW(rseq),
 #endif
-    ALLOW(sched_getaffinity),
+    ALLOW(sched_getaffinity), ALLOW_ZERO(setpriority, 1), /* its own */
+};
+
+/* What a durable store needs beyond that: the calls of log/io.c. */
+static const struct sock_filter filter_files[] = {
+    ALLOW(pwrite64),   ALLOW(fdatasync), ALLOW(fallocate),
+    ALLOW(openat),     ALLOW(fsync),     ALLOW(ftruncate),
+#ifdef __NR_renameat
+    ALLOW(renameat),
+#endif
+    ALLOW(renameat2),  ALLOW(unlinkat),  ALLOW(mkdirat),
+    ALLOW(getdents64), ALLOW(fadvise64), ALLOW(flock),
 };
 
 /* Asked for by libraries that can do without; and the end. */
@@ -202,8 +179,9 @@ static const struct sock_filter filter_end[] = {
 #ifdef __NR_open
     REFUSE(open, EACCES),
 #endif
-    REFUSE(openat, EACCES), REFUSE(io_uring_setup, ENOSYS),
-    REFUSE(clone3, ENOSYS), RETURN(SECCOMP_RET_KILL_PROCESS),
+    REFUSE(openat, EACCES),         REFUSE(clone3, ENOSYS),
+    REFUSE(prlimit64, EPERM),       REFUSE(prctl, EPERM),
+    REFUSE(io_uring_setup, ENOSYS), RETURN(SECCOMP_RET_KILL_PROCESS),
 };
 
 #define LENGTH(filter) (sizeof(filter) / sizeof((filter)[0]))

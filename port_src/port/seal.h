@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 enum seal_kind {
-    SEAL_STRICT, /* memory, its open descriptors and the loop, nothing else */
-    SEAL_FILES,  /* these, calls on files, and the threads that there are */
+    SEAL_STRICT, /* memory, its open descriptors, threads and the loop */
+    SEAL_FILES,  /* these, and calls on files */
 };
 
 /*
@@ -20,9 +20,9 @@ enum seal_kind {
 bool seal_directory(const char *path);
 
 /*
- * Seals all threads of the calling process: no new privileges, no debugger of
- * the same user, and a filter on system calls. What SEAL_STRICT lets through
- * starts no thread.
+ * Seals all threads of the calling process, and those that it starts from now
+ * on: no new privileges, no debugger of the same user, and a filter on system
+ * calls.
  *
  * False if this build has no filter (a sanitizer, an unknown processor) or
  * the kernel refuses one; everything works as before then.

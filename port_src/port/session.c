@@ -12,7 +12,8 @@
  *     no whole frame is left     read on; at the end of stdin, end
  *     HIGH bytes wait to leave   stop reading; a write that completes below
  *                                LOW calls the pump again, and so does a
- *                                sync that sets replies free
+ *                                sync that sets replies free, or a read that
+ *                                is done, for those that wait count, too
  *     a turn's budget is spent   let the loop look at signals, then go on
  *
  * So memory is bounded whatever a client does: one frame of requests (which
@@ -26,6 +27,10 @@
  * client is slow to read, replies gather in the writer instead of queueing as
  * many small frames, each with the cost of a frame.
  *
+ * Reads that may be long are done by workers (readings.h). Their answers come
+ * into the writer when they end, and none begins while HIGH bytes wait, so they
+ * add an answer for each thread to that bound and no more.
+ *
  * A durable store adds three things. The log is written before replies leave,
  * replies that wait for the disk stay in the hold of commands.c (syncer.h says
  * when a sync comes), and a frame ends with the seq that it acknowledges.
@@ -33,11 +38,14 @@
  * The end. End of stdin and SIGTERM carry out what has been read completely
  * and write the replies; a broken frame writes the replies before it. Jobs are
  * waited for and the log is closed in order, also when the client has gone
- * (EPIPE), which is an end like any other. Only when the log itself fails the
- * process ends on the spot: no reply may leave that it does not back. After
+ * (EPIPE), which is an end like any other; reads that run are cancelled then,
+ * and those who wait for them are looked for, since nothing is written that
+ * would fail. Only when the log itself fails the process ends on the spot: no
+ * reply may leave that it does not back. After
  * SIGTERM a client that reads nothing for GRACE_MS is given up; one that reads,
- * however slowly, gets all its replies. A clock that ticks looks whether bytes
- * have left, for libuv tells of a write only when it is complete.
+ * however slowly, gets all its replies, but reads that take longer than that
+ * are cancelled. A clock that ticks looks whether bytes have left, for libuv
+ * tells of a write only when it is complete.
  *
  * The session is static and never torn down: the process ends right after,
  * and freeing a large store node by node would only delay that. Under a leak
@@ -55,8 +63,7 @@
 #include <uv.h>
 
 #include "core/exit.h"
-#include "port/checkpointer.h"
-#include "port/commands.h"
+#include "port/call.h"
 #include "port/events.h"
 #include "port/frame.h"
 #include "port/opening.h"
@@ -91,6 +98,24 @@
 #define GRACE_MS 3000
 #define GRACE_TICK_MS 250
 
+/* Threads of their own: for a sync, a checkpoint and history at a time; and
+ * for reads, fewer than most machines have processors. */
+#define FILE_THREADS 3
+#define READ_THREADS 3
+
+/*
+ * Threads that read have a tenth of the weight of others. Where they share a
+ * processor with the loop, the loop is then let in at once when something
+ * arrives, and does not wait for the end of their slice; on a machine that has
+ * nothing to spare, a tenth is what they still get.
+ */
+#define READ_NICE 10
+
+/* How old versions and history may get beyond their age, and how long reads
+ * may go on for a client that has gone. */
+#define LOOK_MS 1000
+#define GONE_LOOK_MS 25
+
 /* How often a recovery tells how far it is, and looks at signals. */
 #define PROGRESS_MS 250
 #define WATCH_MS 20
@@ -103,6 +128,8 @@ struct session {
     uv_signal_t term;
     uv_idle_t turn;
     uv_timer_t grace;
+    uv_timer_t look; /* the next time at which something is due */
+    uint64_t look_at_ms;
 
     struct mem mem; /* frames, replies, scratch: all but the store */
     struct store *store;
@@ -110,11 +137,13 @@ struct session {
     struct writer writer;
     struct commands *commands;
     struct figures *figures;
+    struct readings *readings;
+    struct worker readers;
 
     /* Of a durable store; `log` is NULL in memory only. */
     struct opening opening;
     struct termlog *log;
-    struct worker worker;
+    struct worker worker; /* for files */
     struct syncer syncer;
     struct checkpointer *checkpointer;
     uint64_t told_seq;   /* in the last {seq, N} */
@@ -137,11 +166,13 @@ struct session {
     bool dead;     /* the loop ends now, whatever there is */
     int status;
 
+    unsigned ticks;      /* while `stopping` */
     unsigned idle_ticks; /* while `stopping`: since bytes last left */
     uint64_t bytes_gone; /* that had left by then */
 };
 
 static void session_pump(struct session *session);
+static void look_set(struct session *session);
 static void output_flush(struct session *session);
 
 /* --- the end ------------------------------------------------------------ */
@@ -227,10 +258,26 @@ static bool session_close_log(struct session *session)
     return !session->dead;
 }
 
+/* Lets those come to an end who work for the client: all that was asked for
+ * is answered, unless nobody reads it any more. */
+static bool session_finish_jobs(struct session *session)
+{
+    feed_stop(session->commands->feed);
+    if (session->gone) {
+        readings_cancel(session->readings);
+        readings_look(session->readings, false);
+    }
+    return readings_count(session->readings) == 0;
+}
+
 /* The loop can stop once an ending session has written everything. */
 static void session_stop_if_done(struct session *session)
 {
-    if (!session->ending || session->dead || !session_close_log(session))
+    if (!session->ending || session->dead)
+        return;
+    if (session->opened && !session_finish_jobs(session))
+        return;
+    if (!session_close_log(session))
         return;
     output_flush(session); /* the end of the log may have been an event */
     if (session->gone ||
@@ -252,6 +299,14 @@ static size_t output_waiting(const struct session *session)
         bytes += commands_held_bytes(session->commands) +
                  termlog_pending_bytes(session->log);
     return bytes;
+}
+
+/* The same, and what requests take that wait for their turn: no more are read
+ * while it is much. */
+static bool session_is_full(const struct session *session)
+{
+    return output_waiting(session) + readings_bytes(session->readings) >=
+           QUEUE_HIGH;
 }
 
 static void output_failed(struct session *session, int error)
@@ -543,8 +598,26 @@ static void pump_look(struct session *session)
     if (!session->ending)
         checkpointer_look(session->checkpointer);
     syncer_look(&session->syncer, false);
-    if (commands_broken(session->commands) < 0)
-        session_no_memory(session, "for a reply");
+}
+
+/* Begins reads, ends those that are too late, and tells subscribers, until
+ * there is nothing more to do or too much waits to leave. */
+static void pump_others(struct session *session)
+{
+    struct feed *feed = session->commands->feed;
+    bool room, again;
+
+    do {
+        room = output_waiting(session) < QUEUE_HIGH;
+        readings_look(session->readings, room);
+        if (room && !session->ending && feed_pump(feed) < 0)
+            session_no_memory(session, "for an event");
+        if (commands_broken(session->commands) < 0)
+            session_no_memory(session, "for a reply");
+        output_flush(session);
+        again = !room || (!session->ending && feed_more(feed));
+    } while (again && !session->dead && output_waiting(session) < QUEUE_HIGH);
+    session->blocked = session_is_full(session);
 }
 
 /* All that was read is done, and nothing more will come. */
@@ -565,8 +638,8 @@ static void session_pump(struct session *session)
     if (!session->opened || session->dead)
         return;
     pump_release(session);
-    while (!session->ending && output_waiting(session) < QUEUE_HIGH &&
-           budget > 0 && !drained) {
+    while (!session->ending && !session_is_full(session) && budget > 0 &&
+           !drained) {
         if (!commands_busy(session->commands)) {
             drained = !pump_open(session);
             continue;
@@ -582,8 +655,8 @@ static void session_pump(struct session *session)
         pump_finish(session);
     pump_look(session);
     output_flush(session);
-
-    session->blocked = output_waiting(session) >= QUEUE_HIGH;
+    pump_others(session);
+    look_set(session);
     more = !session->ending && !session->blocked;
     if (more && drained)
         frames_shrink(&session->frames);
@@ -593,6 +666,51 @@ static void session_pump(struct session *session)
     else
         uv_idle_stop(&session->turn);
     session_stop_if_done(session);
+}
+
+/* --- the clock ---------------------------------------------------------- */
+
+static void on_look(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    struct pollfd out = {.fd = session->out_fd};
+
+    session->look_at_ms = 0;
+    versions_look(session->commands->versions);
+    /* Nothing is written while all wait for a read: has the reader gone? */
+    if (session->ending && !session->gone && poll(&out, 1, 0) > 0 &&
+        (out.revents & (POLLERR | POLLHUP)))
+        output_failed(session, UV_EPIPE);
+    session_pump(session);
+}
+
+/* Milliseconds until something is due though nothing happens; -1: nothing. */
+static int64_t look_due_ms(const struct session *session)
+{
+    int64_t due = readings_due_ms(session->readings);
+    int64_t other = -1;
+
+    if (session->ending)
+        other = readings_count(session->readings) ? GONE_LOOK_MS : -1;
+    else if (versions_count(session->commands->versions))
+        other = LOOK_MS;
+    if (due < 0 || (other >= 0 && other < due))
+        return other;
+    return due;
+}
+
+/* A clock that is set for something earlier goes on: a look costs nothing. */
+static void look_set(struct session *session)
+{
+    int64_t due = look_due_ms(session);
+    uint64_t at = uv_now(&session->loop) + (uint64_t)due;
+
+    if (due < 0)
+        return;
+    if (session->look_at_ms && session->look_at_ms <= at)
+        return;
+    session->look_at_ms = at;
+    uv_timer_start(&session->look, on_look, (uint64_t)due, 0);
 }
 
 /* A sync has set replies free, or something is done that was waited for. */
@@ -615,6 +733,10 @@ static void on_grace_tick(uv_timer_t *timer)
     if (!queued || bytes_gone != session->bytes_gone)
         session->idle_ticks = 0;
     session->bytes_gone = bytes_gone;
+    if (++session->ticks >= GRACE_MS / GRACE_TICK_MS && session->opened) {
+        readings_cancel(session->readings);
+        session_pump(session);
+    }
     if (++session->idle_ticks < GRACE_MS / GRACE_TICK_MS)
         return;
     process_complain("asked to stop, but the client does not read its "
@@ -678,11 +800,13 @@ static int session_open_loop(struct session *session)
     session->in.data = session;
     session->turn.data = session;
     session->grace.data = session;
+    session->look.data = session;
     session->term.data = session;
     uv_pipe_init(&session->loop, &session->in, 0);
     uv_pipe_init(&session->loop, &session->out, 0);
     uv_idle_init(&session->loop, &session->turn);
     uv_timer_init(&session->loop, &session->grace);
+    uv_timer_init(&session->loop, &session->look);
     error = uv_signal_init(&session->loop, &session->term);
     if (error < 0)
         return error;
@@ -708,6 +832,7 @@ static enum status session_open_store(struct session *session,
     if (st < 0)
         return st;
     session->figures = commands_figures(session->commands);
+    versions_set_limits(session->commands->versions, &options->versions);
     return ST_OK;
 }
 
@@ -762,6 +887,26 @@ static void session_not_opened(struct session *session)
     session_end(session, status);
 }
 
+/* None starts a thread yet. */
+static bool session_open_workers(struct session *session)
+{
+    const struct job_host host = {worker_start, &session->readers};
+    enum status st =
+        worker_init(&session->readers, &session->loop, READ_THREADS, READ_NICE,
+                    &session->mem, on_job_ended, session);
+
+    if (st == ST_OK && session->options->directory)
+        st = worker_init(&session->worker, &session->loop, FILE_THREADS, 0,
+                         &session->mem, on_job_ended, session);
+    if (st < 0) {
+        session_no_memory(session, "for threads");
+        return false;
+    }
+    session->readings = commands_readings(session->commands);
+    readings_set_host(session->readings, &host, READ_THREADS);
+    return true;
+}
+
 /* Recovers the directory and makes the store a durable one. False: ends. */
 static bool session_open_directory(struct session *session)
 {
@@ -797,22 +942,21 @@ static bool session_open_directory(struct session *session)
     session->log = log.log;
     session->checkpointer = commands_checkpointer(session->commands);
     session->told_seq = commands_acknowledged(session->commands);
-    worker_init(&session->worker, &session->loop, &session->mem, on_job_ended,
-                session);
     syncer_init(&session->syncer, &session->loop, session->commands,
                 &session->worker, log_failed, session);
     return true;
 }
 
 /* Files beneath the directory, then threads, then no other system call: in
- * this order, for a thread keeps the rights that it started with. */
+ * this order, for a thread keeps the rights that it started with. A sync and a
+ * checkpoint must find theirs; all others are started when they are needed. */
 static bool session_seal(struct session *session)
 {
     const struct session_options *options = session->options;
 
     if (options->seal && session->log)
         seal_directory(options->directory);
-    if (session->log && worker_warm(&session->worker) < 0)
+    if (session->log && worker_warm(&session->worker, 2) < 0)
         session_no_memory(session, "for threads");
     return options->seal && seal(session->log ? SEAL_FILES : SEAL_STRICT);
 }
@@ -823,7 +967,8 @@ static void session_open(struct session *session)
     const struct opening *opening =
         options->directory ? &session->opening : NULL;
 
-    if (options->directory && !session_open_directory(session))
+    if (!session_open_workers(session) ||
+        (options->directory && !session_open_directory(session)))
         return;
     if (event_hello(&session->writer, session->commands, session->store,
                     options->frame_bytes_max, opening) < 0) {
@@ -840,6 +985,8 @@ static void session_open(struct session *session)
 static void session_free(struct session *session)
 {
 #ifdef RHIZOME_SANITIZE
+    worker_stop(&session->readers);
+    worker_stop(&session->worker);
     commands_free(session->commands);
     opening_close(&session->opening);
     store_free(session->store);
@@ -876,7 +1023,7 @@ int session_run(const struct session_options *options)
     if (!session.dead)
         uv_run(&session.loop, UV_RUN_DEFAULT);
     /* A job that still runs would be waited for by exit(). */
-    if (session.worker.running)
+    if (session.worker.running || session.readers.running)
         _exit(session.status);
     session_free(&session);
     return session.status;

@@ -6,6 +6,7 @@
 #define RHIZOME_PORT_SESSION_H
 
 #include "port/commands.h"
+#include "port/versions.h"
 
 #define CHECKPOINT_RATIO_DEFAULT 2.0
 #define CHECKPOINT_BYTES_MIN_DEFAULT (64u << 20)
@@ -21,6 +22,7 @@
 struct session_options {
     size_t memory_limit;    /* bytes of the store; 0: none */
     size_t frame_bytes_max; /* of a request frame, and of one reply */
+    struct version_limits versions;
     bool seal;
     int out; /* process_own_stdout() */
 

@@ -146,7 +146,7 @@ static void *open_outside(void *context)
     return NULL;
 }
 
-/* A thread that was started after the seal on files. */
+/* A thread that was started after the seal. */
 static int open_on_a_thread(void)
 {
     pthread_t thread;
@@ -156,6 +156,24 @@ static int open_on_a_thread(void)
         return -1;
     pthread_join(thread, NULL);
     return result;
+}
+
+static int have_less_weight(void)
+{
+    return outcome(setpriority(PRIO_PROCESS, 0, 10));
+}
+
+static int give_others_less_weight(void)
+{
+    return outcome(setpriority(PRIO_PROCESS, (id_t)getppid(), 10));
+}
+
+/* Libraries ask for it when they start a thread. */
+static int ask_for_limits(void)
+{
+    struct rlimit limit;
+
+    return outcome(getrlimit(RLIMIT_STACK, &limit));
 }
 
 /* What a store does all day. */
@@ -185,8 +203,12 @@ struct attempt {
 
 static const struct attempt strict[] = {
     {"work", work, 0},
+    {"have_less_weight", have_less_weight, 0},
+    {"ask_for_limits", ask_for_limits, EPERM},
+    {"open_on_a_thread", open_on_a_thread, EACCES},
     {"open_to_read", open_to_read, EACCES},
     {"open_to_write", open_to_write, EACCES},
+    {"give_others_less_weight", give_others_less_weight, -1},
     {"map_executable", map_executable, EACCES},
     {"make_executable", make_executable, EACCES},
     {"set_up_io_uring", set_up_io_uring, ENOSYS},
@@ -201,6 +223,8 @@ static const struct attempt strict[] = {
 
 static const struct attempt files[] = {
     {"work", work, 0},
+    {"have_less_weight", have_less_weight, 0},
+    {"give_others_less_weight", give_others_less_weight, -1},
     {"keep_a_log", keep_a_log, 0},
     {"open_in_the_directory", open_in_the_directory, 0},
     {"open_to_read", open_to_read, EACCES},

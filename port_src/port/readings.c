@@ -1,0 +1,474 @@
+/*
+ * readings.c -- a queue of reads, and those of them that run.
+ *
+ *     reading_start() --> waiting: oldest .. newest --> running --> answered
+ *                             \-- too late, cancelled ------------^
+ *
+ * Everything here happens on the loop but reading_run(), which touches its own
+ * reading, the pin and the nodes beneath it, and nothing else: it has an
+ * account, a writer and scratch of its own. What it leaves behind is taken on
+ * the loop when the job has ended, and freed there.
+ *
+ * A request that is too late before it has begun is run on the loop all the
+ * same: the handler looks at its deadline before anything else, and puts the
+ * answer that says where to go on.
+ *
+ * A cancelled one answers `cancelled`, whatever it has come to meanwhile.
+ */
+#include "port/readings.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "core/snapshot.h"
+#include "port/call.h"
+
+#define NEVER UINT64_MAX
+
+/* What each may take beyond its budget, for what is the same in all. */
+#define OVERHEAD_BYTES (64u << 10)
+
+struct reading {
+    struct job job;
+    struct readings *readings;
+    struct reading *next;   /* in the list that it is in */
+    struct reading **place; /* what points to it there */
+    int64_t id;
+    const struct command *command;
+    struct call_options options; /* `where` lies in `op` or behind it */
+    struct bytes op;
+    size_t size; /* of this block */
+    struct snapshot *snapshot;
+    struct table *pin;
+    struct note *note; /* of a fork, or NULL */
+    uint64_t shows;
+    uint64_t due_ns; /* NEVER: no deadline */
+    atomic_bool cancelled;
+
+    /* The worker's. */
+    struct mem mem;
+    struct writer writer;
+    struct commands *bare;
+    enum status st;
+    struct complaint complaint;
+
+    uint8_t bytes[]; /* copies of the Op and the Condition */
+};
+
+struct reading_list {
+    struct reading *first;
+    struct reading **end;
+    size_t count;
+};
+
+struct readings {
+    struct commands *commands;
+    struct job_host host;
+    unsigned running_max; /* 0: no host */
+    struct reading_list waiting;
+    struct reading_list running;
+    size_t waiting_bytes; /* of Ops */
+    uint64_t due_ns;      /* the earliest of those that wait, or before it */
+    bool some_cancelled;  /* of those that wait */
+    uint64_t done;
+    uint64_t cancelled;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* --- lists -------------------------------------------------------------- */
+
+static void list_enter(struct reading_list *list, struct reading *reading)
+{
+    reading->next = NULL;
+    reading->place = list->end ? list->end : &list->first;
+    *reading->place = reading;
+    list->end = &reading->next;
+    list->count++;
+}
+
+static void list_leave(struct reading_list *list, struct reading *reading)
+{
+    *reading->place = reading->next;
+    if (reading->next)
+        reading->next->place = reading->place;
+    else
+        list->end = reading->place;
+    list->count--;
+}
+
+static void waiting_leave(struct readings *readings, struct reading *reading)
+{
+    list_leave(&readings->waiting, reading);
+    readings->waiting_bytes -= reading->size;
+}
+
+/* --- on a worker -------------------------------------------------------- */
+
+static void reading_run(struct job *job)
+{
+    struct reading *reading = (struct reading *)(void *)job;
+    struct call call;
+
+    reading->bare = commands_bare(&reading->mem, &reading->writer);
+    reading->st = ST_OK;
+    if (!reading->bare) {
+        reading->st = mem_status(&reading->mem);
+        return;
+    }
+    call = call_bare(reading->bare);
+    call.id = reading->id;
+    call.options = reading->options;
+    call.pinned = reading->pin;
+    call.reading = reading;
+    reading->st = call_run_bare(&call, reading->op);
+    reading->complaint = call.complaint;
+}
+
+static bool is_cancelled(const struct reading *reading)
+{
+    return atomic_load_explicit(&reading->cancelled, memory_order_relaxed);
+}
+
+enum status reading_check(const struct reading *reading)
+{
+    if (is_cancelled(reading))
+        return ST_CANCELLED;
+    if (reading->due_ns != NEVER && now_ns() >= reading->due_ns)
+        return ST_DEADLINE;
+    return ST_OK;
+}
+
+/* --- the end of one ----------------------------------------------------- */
+
+static void reading_free(struct reading *reading)
+{
+    struct mem *mem = reading->readings->commands->mem;
+
+    if (reading->bare)
+        commands_bare_free(reading->bare);
+    writer_deinit(&reading->writer);
+    REQUIRE(reading->mem.used == 0);
+    table_unpin(mem, reading->pin);
+    snapshot_release(reading->snapshot);
+    mem_free(mem, reading, sizeof(*reading) + reading->size);
+}
+
+static void reading_fail(struct reading *reading, enum status st)
+{
+    static const struct complaint none = {.position = -1, .index = -1};
+    struct complaint complaint = reading->bare ? reading->complaint : none;
+
+    /* Its account has no other limit, and is no affair of the store's. */
+    if (st == ST_MEMORY_LIMIT) {
+        st = ST_MEMORY_BUDGET;
+        complaint = none;
+        complaint.limit = reading->options.memory;
+    }
+    if (st == ST_CANCELLED)
+        complaint = none;
+    commands_answer_failed(reading->readings->commands, reading->note,
+                           reading->id, reading->command, reading->shows, st,
+                           &complaint);
+}
+
+/* Answers and frees one that is in no list any more. */
+static void reading_end(struct reading *reading)
+{
+    struct readings *readings = reading->readings;
+    enum status st = is_cancelled(reading) ? ST_CANCELLED : reading->st;
+
+    if (st == ST_CANCELLED)
+        readings->cancelled++;
+    else
+        readings->done++;
+    if (st < 0)
+        reading_fail(reading, st);
+    else
+        commands_answer_built(readings->commands, reading->note, reading->id,
+                              reading->shows,
+                              buffer_bytes(&reading->writer.out));
+    reading_free(reading);
+}
+
+static void on_end(struct job *job)
+{
+    struct reading *reading = (struct reading *)(void *)job;
+
+    list_leave(&reading->readings->running, reading);
+    reading_end(reading);
+}
+
+/* --- the beginning of one ----------------------------------------------- */
+
+bool reading_possible(const struct call *call)
+{
+    const struct readings *readings = call->commands->readings;
+
+    return !call->reading && !call->at_once && !call->again && readings &&
+           readings->running_max > 0;
+}
+
+/* When a request that is being read now is too late. */
+static uint64_t due_of(uint64_t deadline_ms)
+{
+    uint64_t now = now_ns();
+
+    if (deadline_ms >= (NEVER - now) / 1000000)
+        return NEVER;
+    return now + deadline_ms * 1000000;
+}
+
+/* Is there room for one more, with so many bytes of its own? */
+static enum status readings_admit(const struct readings *readings,
+                                  struct call *call, size_t bytes)
+{
+    if (bytes > call->options.memory) {
+        call->complaint.limit = call->options.memory;
+        return ST_MEMORY_BUDGET;
+    }
+    if (readings->waiting.count < READINGS_WAITING_MAX)
+        return ST_OK;
+    return call_fail(call, ST_MEMORY_BUDGET,
+                     "too many long reads wait for their turn already; read "
+                     "their answers first");
+}
+
+/* Takes what the worker will need of the running request. */
+static enum status reading_take(struct call *call, struct reading *reading)
+{
+    struct mem *mem = store_mem(call->store);
+    enum status st;
+
+    memcpy(reading->bytes, call->inner.data, call->inner.size);
+    reading->op = bytes_of(reading->bytes, call->inner.size);
+    if (call->options.where.size)
+        memcpy(reading->bytes + call->inner.size, call->options.where.data,
+               call->options.where.size);
+    reading->options.where =
+        bytes_of(reading->bytes + call->inner.size, call->options.where.size);
+    mem_exempt_begin(mem); /* reads go on at the limit of the store */
+    st = snapshot_take(call->store, &reading->snapshot);
+    mem_exempt_end(mem);
+    if (st < 0)
+        return st;
+    reading->pin = table_pin(reading->readings->commands->mem, call->table);
+    return reading->pin ? ST_OK : ST_NO_MEMORY;
+}
+
+enum status reading_start(struct call *call)
+{
+    struct commands *commands = call->commands;
+    struct readings *readings = commands->readings;
+    size_t size = call->inner.size + call->options.where.size;
+    size_t limit = call->options.memory;
+    struct reading *reading;
+    enum status st = readings_admit(readings, call, size);
+
+    if (st < 0)
+        return st;
+    reading = mem_zalloc(commands->mem, sizeof(*reading) + size);
+    if (!reading)
+        return ST_NO_MEMORY;
+    reading->job = (struct job){reading_run, on_end};
+    reading->readings = readings;
+    reading->id = call->id;
+    reading->command = call->command;
+    reading->options = call->options;
+    reading->size = size;
+    reading->due_ns = due_of(call->options.deadline_ms);
+    atomic_init(&reading->cancelled, false);
+    mem_init(&reading->mem, limit < SIZE_MAX - OVERHEAD_BYTES
+                                ? limit + OVERHEAD_BYTES
+                                : SIZE_MAX);
+    writer_init(&reading->writer, &reading->mem, SIZE_MAX);
+    st = reading_take(call, reading);
+    if (st == ST_OK)
+        st = call_note(call, &reading->note);
+    if (st < 0) {
+        reading_free(reading);
+        return st;
+    }
+    reading->shows = call_shows(call, ST_OK);
+    list_enter(&readings->waiting, reading);
+    readings->waiting_bytes += size;
+    if (reading->due_ns < readings->due_ns)
+        readings->due_ns = reading->due_ns;
+    call_put_off(call);
+    return ST_OK;
+}
+
+/* Begins the oldest one that waits; without memory it fails. */
+static void readings_begin(struct readings *readings)
+{
+    struct reading *reading = readings->waiting.first;
+    enum status st;
+
+    waiting_leave(readings, reading);
+    list_enter(&readings->running, reading);
+    st = job_start(&readings->host, &reading->job);
+    if (st < 0) {
+        list_leave(&readings->running, reading);
+        reading->st = st;
+        reading_end(reading);
+    }
+}
+
+/* Answers those that wait for nothing more. */
+static void readings_sift(struct readings *readings)
+{
+    uint64_t now = now_ns();
+    struct reading *reading = readings->waiting.first;
+
+    readings->due_ns = NEVER;
+    readings->some_cancelled = false;
+    while (reading) {
+        struct reading *next = reading->next;
+
+        if (is_cancelled(reading) || reading->due_ns <= now) {
+            waiting_leave(readings, reading);
+            if (!is_cancelled(reading))
+                reading_run(&reading->job);
+            reading_end(reading);
+        } else if (reading->due_ns < readings->due_ns) {
+            readings->due_ns = reading->due_ns;
+        }
+        reading = next;
+    }
+}
+
+void readings_look(struct readings *readings, bool may_begin)
+{
+    while (may_begin && readings->waiting.first &&
+           readings->running.count < readings->running_max &&
+           !readings->some_cancelled)
+        readings_begin(readings);
+    if (readings->waiting.first &&
+        (readings->some_cancelled ||
+         (readings->due_ns != NEVER && readings->due_ns <= now_ns()))) {
+        readings_sift(readings);
+        if (may_begin)
+            readings_look(readings, may_begin);
+    }
+}
+
+/* --- from outside ------------------------------------------------------- */
+
+enum status readings_create(struct commands *commands, struct readings **ret)
+{
+    struct readings *readings = mem_zalloc(commands->mem, sizeof(*readings));
+
+    if (!readings)
+        return ST_NO_MEMORY;
+    readings->commands = commands;
+    readings->due_ns = NEVER;
+    *ret = readings;
+    return ST_OK;
+}
+
+void readings_free(struct readings *readings)
+{
+    if (!readings)
+        return;
+    REQUIRE(!readings->running.first);
+    while (readings->waiting.first) {
+        struct reading *reading = readings->waiting.first;
+
+        waiting_leave(readings, reading);
+        note_drop(reading->note);
+        reading_free(reading);
+    }
+    mem_free(readings->commands->mem, readings, sizeof(*readings));
+}
+
+struct readings *commands_readings(const struct commands *commands)
+{
+    return commands->readings;
+}
+
+void readings_set_host(struct readings *readings, const struct job_host *host,
+                       unsigned running_max)
+{
+    readings->host = *host;
+    readings->running_max = running_max;
+}
+
+int64_t readings_due_ms(const struct readings *readings)
+{
+    uint64_t now;
+
+    if (!readings->waiting.first || readings->due_ns == NEVER)
+        return -1;
+    now = now_ns();
+    if (readings->due_ns <= now)
+        return 0;
+    return (int64_t)((readings->due_ns - now) / 1000000 + 1);
+}
+
+size_t readings_count(const struct readings *readings)
+{
+    return readings->waiting.count + readings->running.count;
+}
+
+size_t readings_bytes(const struct readings *readings)
+{
+    return readings->waiting_bytes;
+}
+
+static uint64_t cancel(struct reading_list *list, bool all, int64_t id)
+{
+    uint64_t count = 0;
+
+    for (struct reading *reading = list->first; reading;
+         reading = reading->next) {
+        if (!all && reading->id != id)
+            continue;
+        atomic_store_explicit(&reading->cancelled, true, memory_order_relaxed);
+        count++;
+    }
+    return count;
+}
+
+void readings_cancel(struct readings *readings)
+{
+    cancel(&readings->running, true, 0);
+    if (cancel(&readings->waiting, true, 0))
+        readings->some_cancelled = true;
+}
+
+void readings_put_info(const struct readings *readings, struct writer *out)
+{
+    put_atom(out, "reads");
+    put_map(out, 4);
+    put_atom(out, "running");
+    put_u64(out, readings->running.count);
+    put_atom(out, "waiting");
+    put_u64(out, readings->waiting.count);
+    put_atom(out, "done");
+    put_u64(out, readings->done);
+    put_atom(out, "cancelled");
+    put_u64(out, readings->cancelled);
+}
+
+/* The answer to a request that is cancelled comes behind that to this one. */
+enum status cmd_cancel(struct call *call)
+{
+    struct readings *readings = call->commands->readings;
+    int64_t id;
+    bool running, waiting;
+
+    call->argument++;
+    if (!reader_integer(&call->args, &id))
+        return call_bad(call, "must be the Id of a request");
+    running = cancel(&readings->running, false, id) > 0;
+    waiting = cancel(&readings->waiting, false, id) > 0;
+    readings->some_cancelled |= waiting;
+    put_atom(call->out, running || waiting ? "cancelled" : "absent");
+    return ST_OK;
+}

@@ -1,0 +1,94 @@
+/*
+ * readings.h -- reads that may be long, on worker threads.
+ *
+ * A handler that is to look at more than LOOP_ELEMENTS_MAX elements gives its
+ * request over with reading_start(). The same handler then runs on a worker,
+ * on a snapshot that was taken at once and a pin of its table, so it sees what
+ * was there when the request was read, and nothing that came later:
+ *
+ *     loop     cmd_scan() -> reading_start()     snapshot, pin, copy of the Op
+ *     worker   cmd_scan() with call->reading     looks reading_check() up
+ *     loop     the reply, in whichever order they come; snapshot released
+ *
+ * As many run at a time as readings_set_host() says, and the others wait in
+ * their order. A deadline counts from the moment when the request was read.
+ * Bounds: READINGS_WAITING_MAX requests wait; the session reads no more of them
+ * while readings_bytes() are many, and lets none begin while too much waits to
+ * leave.
+ */
+#ifndef RHIZOME_PORT_READINGS_H
+#define RHIZOME_PORT_READINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+#include "port/job.h"
+
+struct call;
+struct commands;
+struct readings;
+struct reading;
+struct writer;
+
+/*
+ * Elements that a read may look at on the loop. To give a read over and take
+ * it back costs about as much as looking at 256 of them.
+ */
+#define LOOP_ELEMENTS_MAX 256
+
+/* Requests that wait for a thread. */
+#define READINGS_WAITING_MAX 10000
+
+/* ST_NO_MEMORY. None may run when they are freed. */
+enum status readings_create(struct commands *commands, struct readings **ret);
+void readings_free(struct readings *readings);
+
+/* Those of a commands. */
+struct readings *commands_readings(const struct commands *commands);
+
+/* Before the first request: where jobs run, and how many at a time. Without
+ * it all is done at once. */
+void readings_set_host(struct readings *readings, const struct job_host *host,
+                       unsigned running_max);
+
+/* --- for handlers ------------------------------------------------------- */
+
+/* Whether the running request can be given over. */
+bool reading_possible(const struct call *call);
+
+/*
+ * Gives the running request over, whose call->table and call->inner are those
+ * of the Op alone. The handler puts nothing more and returns what this gives.
+ * Errors: ST_NO_MEMORY, ST_MEMORY_LIMIT; ST_MEMORY_BUDGET if too much waits,
+ * or the Op alone is more than it may take.
+ */
+enum status reading_start(struct call *call);
+
+/* On a worker, now and then: ST_OK, ST_DEADLINE, ST_CANCELLED. */
+enum status reading_check(const struct reading *reading);
+
+/* --- for the session ---------------------------------------------------- */
+
+/*
+ * Answers those that wait and are cancelled or too late, and begins others if
+ * `may_begin`. Not within a command. O(1), but for each that is too late one
+ * pass over those that wait.
+ */
+void readings_look(struct readings *readings, bool may_begin);
+
+/* Milliseconds until the next one that waits is too late; -1: none will be. */
+int64_t readings_due_ms(const struct readings *readings);
+
+/* How many wait or run, and the bytes of the Ops that wait. */
+size_t readings_count(const struct readings *readings);
+size_t readings_bytes(const struct readings *readings);
+
+/* Cancels all. They are answered by readings_look() and as their jobs end. */
+void readings_cancel(struct readings *readings);
+
+/* Puts the key `reads` and what {info} says of them. */
+void readings_put_info(const struct readings *readings, struct writer *out);
+
+#endif
