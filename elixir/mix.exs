@@ -94,14 +94,28 @@ defmodule Rhizome.MixProject do
   defp docs do
     [
       main: "getting_started",
-      extras: ["guides/getting_started.md", "guides/durability.md", "CHANGELOG.md"],
+      extras: [
+        "guides/getting_started.md",
+        "guides/snapshots.md",
+        "guides/durability.md",
+        "CHANGELOG.md"
+      ],
       groups_for_modules: [
         "Handles and results": [
           Rhizome.Table,
           Rhizome.View,
           Rhizome.Change,
           Rhizome.Page,
+          Rhizome.Condition,
           Rhizome.Error
+        ],
+        "Versions and changes": [
+          Rhizome.Snapshot,
+          Rhizome.Fork,
+          Rhizome.Transaction,
+          Rhizome.Handle,
+          Rhizome.StaleError,
+          Rhizome.Subscription
         ],
         "Files of a store": [
           Rhizome.Log,

@@ -1,5 +1,24 @@
 defmodule Rhizome do
-  alias Rhizome.{Batch, Change, Client, Error, Op, Options, Page, PortOwner, Scan, Table, View}
+  alias Rhizome.{
+    Batch,
+    Change,
+    Client,
+    Error,
+    Fork,
+    Op,
+    Options,
+    Page,
+    PortOwner,
+    Scan,
+    Snapshot,
+    Subscription,
+    Table,
+    Transaction,
+    Version,
+    View
+  }
+
+  require Version
 
   @moduledoc """
   Sorted tables and two-way relations, held outside the VM by a supervised daemon.
@@ -41,6 +60,32 @@ defmodule Rhizome do
 
   Wrong arguments raise `ArgumentError` in the caller, before anything is sent.
 
+  ## Snapshots, forks and transactions
+
+  A *version* stands where a store stands: as the first argument of the functions
+  here, in handles (`on/2`), or as the option `:at` of those that read.
+
+    * A `Rhizome.Snapshot` is the whole store as it was at one moment, however long it is
+      read and whatever others write meanwhile.
+    * A `Rhizome.Fork` is a private copy of the whole store, which can be written to and
+      then committed or discarded.
+    * A `Rhizome.Transaction` is a fork that is committed behind a function, and begun
+      anew if others have changed what it has read.
+
+  All three take no time to make, however much the store holds.
+
+  A mutation with the option `:expect` is carried out only if nothing else has been
+  since a certain seq:
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> seq = Rhizome.digest!(store).seq
+      iex> Rhizome.put!(names, 1, "Ann", expect: seq).outcome
+      :inserted
+      iex> {:error, error} = Rhizome.put(names, 2, "Bob", expect: seq)
+      iex> {error.code, error.details.expected, error.details.seq}
+      {:stale, 1, 2}
+
   ## When the daemon dies
 
   Each waiting caller is answered at once, the store's process exits with
@@ -58,6 +103,7 @@ defmodule Rhizome do
       be restarted. Or it is starting, however long that takes: it answers so at
       once, and nothing waits for it to recover.
     * `:timeout` - the daemon may be well, and a mutation may still be carried out.
+    * `:no_snapshot` - snapshots, forks and transactions end with the daemon.
 
   `error.details.outcome` is `:not_sent` where it certainly was not.
 
@@ -106,10 +152,45 @@ defmodule Rhizome do
   same for callers on other nodes. What is in flight is bounded (`:max_in_flight`,
   `:max_in_flight_bytes`): beyond it a call fails with `:overloaded` at once, having
   sent nothing.
+
+  ## Long reads
+
+  What looks at many elements (a listing, or anything with `:where`) is read
+  by the daemon beside everything else, from a snapshot of that moment, and keeps no
+  other caller waiting. It ends when it is done or at one of its limits, and says at
+  which: `:deadline` (the `:timeout`), `:row_limit` (`:max_rows` elements were
+  looked at) or `:memory_budget` (`:max_memory`). They are those of one request: of a
+  page, a count, or each `:page_size` of a listing.
+
+    * `page/2` returns what it has by then; its `:stopped` names the limit.
+    * `stream/2` goes on with the next request.
+    * `to_list/2`, `count/2` and the like raise the error, which says in its
+      details how many they had (`:count`) and where to go on (`:next`, for the option
+      `:cursor`). What `:max_memory` leaves over is asked for in the next request.
+
+  ```
+  iex> {:ok, store} = Rhizome.start_link()
+  iex> primes = Rhizome.create_table!(store, :primes, :set)
+  iex> Rhizome.insert_all!(primes, [2, 3, 5, 7, 11, 13])
+  iex> {:ok, page} = Rhizome.page(primes, where: {:>, :key, 3}, max_rows: 4)
+  iex> {page.items, page.stopped}
+  {[5, 7], :row_limit}
+  iex> Rhizome.to_list(primes, where: {:>, :key, 3}, cursor: page.next)
+  [11, 13]
+  ```
+
+  When the time is up or its caller dies, a read is cancelled: nothing keeps
+  running for nobody.
   """
 
   @typedoc "A running store: its pid or its name."
   @type store :: GenServer.server()
+
+  @typedoc "A snapshot, a fork or a transaction; see `Rhizome.Snapshot` and the others."
+  @type version :: Snapshot.t() | Fork.t() | Transaction.t()
+
+  @typedoc "What tables are in: a store, or a version of one."
+  @type target :: store() | version()
 
   @typedoc "What the functions that read and write take: a table is its fwd side."
   @type view :: Table.t() | View.t()
@@ -118,6 +199,9 @@ defmodule Rhizome do
   @type element :: term()
 
   @type result(ok) :: {:ok, ok} | {:error, Error.t()}
+
+  @typedoc "The result of a mutation; `:ok` with `await: false` in a transaction."
+  @type mutated(ok) :: result(ok) | :ok
 
   # The most elements that one request may ask for.
   @page_max 0x7FFF_FFFF
@@ -234,10 +318,26 @@ defmodule Rhizome do
       the log, a map of `:bytes`, the `:seq` before it, `:file`, `:offset`, and
       `:saved`, where it is.
 
+  And what is open and going on:
+
+    * `:snapshots` - the oldest 100 snapshots and forks, oldest first: maps of `:kind`
+      (`:snapshot` or `:fork`), `:seq`, `:age_ms`, `:bytes` and `:version`, its name.
+    * `:snapshot_count` - how many there are, and `:snapshot_bytes`, the memory that only
+      they hold.
+    * `:reads` - of the long reads, a map of how many are `:running`, `:waiting`,
+      `:done` and `:cancelled`.
+    * `:subscriptions` - how many there are.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> Rhizome.with_snapshot(store, fn _snapshot -> Rhizome.info(store).snapshot_count end)
+      1
+      iex> Rhizome.info(store).snapshot_count
+      0
+
   """
   @spec info(store(), keyword()) :: map()
   def info(store, options \\ []) do
-    info = ask!(store, {:info}, options)
+    info = unwrap!(request(store, {:info}, options))
     recovered = or_nil(unwrap!(Client.recovered(store)))
 
     info
@@ -338,15 +438,15 @@ defmodule Rhizome do
       32
 
   """
-  @spec digest(store(), keyword()) :: result(%{seq: non_neg_integer(), digest: String.t()})
+  @spec digest(target(), keyword()) :: result(%{seq: non_neg_integer(), digest: String.t()})
   def digest(store, options \\ []) do
-    with {:ok, digest} <- request(store, {:digest}, options) do
+    with {:ok, digest} <- read(store, {:digest}, options) do
       {:ok, Map.update!(digest, :digest, &hex/1)}
     end
   end
 
   @doc "`digest/2` that returns the map or raises the error."
-  @spec digest!(store(), keyword()) :: %{seq: non_neg_integer(), digest: String.t()}
+  @spec digest!(target(), keyword()) :: %{seq: non_neg_integer(), digest: String.t()}
   def digest!(store, options \\ []), do: unwrap!(digest(store, options))
 
   ## Tables
@@ -376,23 +476,25 @@ defmodule Rhizome do
       [{:owns, [{:ann, :sword}]}]
 
   """
-  @spec create_table(store(), Table.name(), Table.type(), keyword()) :: result(Table.t())
+  @spec create_table(target(), Table.name(), Table.type(), keyword()) :: result(Table.t())
   def create_table(store, name, type, options \\ []) do
     options = Op.validate_create!(options)
     op = Op.create_table(name, type, options)
 
-    for other <- Op.reference_stores(options), not Client.same?(other, store) do
+    for other <- Op.reference_stores(options), not Version.fits?(other, store) do
       raise ArgumentError,
             "a table of store #{inspect(store)} cannot refer to one of #{inspect(other)}"
     end
 
-    with {:ok, _created} <- Client.request(store, Op.once(op, options), options[:timeout]) do
-      {:ok, handle(store, name, type)}
+    with {:error, error} <- send_validated(op, store, options) do
+      {:error, error}
+    else
+      _created -> {:ok, handle(store, name, type)}
     end
   end
 
   @doc "`create_table/4` that returns the handle or raises the error."
-  @spec create_table!(store(), Table.name(), Table.type(), keyword()) :: Table.t()
+  @spec create_table!(target(), Table.name(), Table.type(), keyword()) :: Table.t()
   def create_table!(store, name, type, options \\ []) do
     unwrap!(create_table(store, name, type, options))
   end
@@ -407,15 +509,17 @@ defmodule Rhizome do
       :one_to_many
 
   """
-  @spec table(store(), Table.name(), keyword()) :: result(Table.t())
+  @spec table(target(), Table.name(), keyword()) :: result(Table.t())
   def table(store, name, options \\ []) do
-    with {:ok, %{type: type}} <- request(store, {:table_info, name}, options) do
-      {:ok, handle(store, name, type)}
+    with {:ok, target, {:ok, type}} <- read_at(store, {:table_type, name}, options) do
+      {:ok, handle(target, name, type)}
+    else
+      {:ok, _target, {:error, error}} -> {:error, error}
     end
   end
 
   @doc "`table/3` that returns the handle or raises the error."
-  @spec table!(store(), Table.name(), keyword()) :: Table.t()
+  @spec table!(target(), Table.name(), keyword()) :: Table.t()
   def table!(store, name, options \\ []), do: unwrap!(table(store, name, options))
 
   @doc """
@@ -426,7 +530,7 @@ defmodule Rhizome do
       #Rhizome.Table<:owns (one_to_many), MyStore>
 
   """
-  @spec handle(store(), Table.name(), Table.type()) :: Table.t()
+  @spec handle(target(), Table.name(), Table.type()) :: Table.t()
   def handle(store, name, type) do
     %Table{store: store, name: name, type: Table.check_type!(type)}
   end
@@ -441,9 +545,10 @@ defmodule Rhizome do
       [:items, :owns]
 
   """
-  @spec tables(store(), keyword()) :: [Table.t()]
+  @spec tables(target(), keyword()) :: [Table.t()]
   def tables(store, options \\ []) do
-    for {name, type} <- ask!(store, {:tables}, options), do: handle(store, name, type)
+    {:ok, target, answer} = read_at(store, {:tables}, options)
+    for {name, type} <- unwrap!(answer), do: handle(target, name, type)
   end
 
   @doc """
@@ -473,7 +578,7 @@ defmodule Rhizome do
       3
 
   """
-  @spec clear(Table.t(), keyword()) :: result(Change.t())
+  @spec clear(Table.t(), keyword()) :: mutated(Change.t())
   def clear(table, options \\ []), do: mutate(Op.clear(table), table, options)
 
   @doc "`clear/2` that returns the change or raises the error."
@@ -554,6 +659,28 @@ defmodule Rhizome do
   @spec bwd(Table.t(), key :: term()) :: View.t()
   def bwd(table, key), do: View.held!(table, :bwd, key)
 
+  @doc """
+  The same table or view in a snapshot, a fork or a transaction, or in the store again.
+
+  Every function works on it, and `Enum` and `Enum.into/2` do. It costs nothing.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.with_snapshot(store, fn snapshot ->
+      ...>   Rhizome.insert!(primes, 2)
+      ...>   {Enum.count(Rhizome.on(primes, snapshot)), Enum.count(primes)}
+      ...> end)
+      {0, 1}
+
+  """
+  @spec on(handle, target()) :: handle when handle: Table.t() | View.t()
+  def on(%module{} = handle, target) when module in [Table, View] do
+    unless Version.is_version(target), do: Client.whereis!(target)
+    %{handle | store: target}
+  end
+
+  def on(other, _target), do: View.of(other)
+
   ## Mutations
 
   @doc """
@@ -573,7 +700,7 @@ defmodule Rhizome do
 
   Errors: `:no_table`, `:too_big`, `:memory_limit`, `:missing_reference`, `:restricted`.
   """
-  @spec insert(view(), element(), keyword()) :: result(Change.t())
+  @spec insert(view(), element(), keyword()) :: mutated(Change.t())
   def insert(view, element, options \\ []) do
     view = View.of(view)
     mutate(Op.insert(view, element), view, options)
@@ -593,7 +720,7 @@ defmodule Rhizome do
       [{1, "Ann"}]
 
   """
-  @spec put(view(), key :: term(), partner :: term(), keyword()) :: result(Change.t())
+  @spec put(view(), key :: term(), partner :: term(), keyword()) :: mutated(Change.t())
   def put(view, key, partner, options \\ []) do
     view = View.of(view)
     mutate(Op.put(view, key, partner), view, options)
@@ -620,7 +747,7 @@ defmodule Rhizome do
       [ann: :sword]
 
   """
-  @spec insert_new(view(), element(), keyword()) :: result(Change.t())
+  @spec insert_new(view(), element(), keyword()) :: mutated(Change.t())
   def insert_new(view, element, options \\ []) do
     view = View.of(view)
     mutate(Op.insert_new(view, element), view, options)
@@ -644,7 +771,7 @@ defmodule Rhizome do
       "Ann"
 
   """
-  @spec put_new(view(), key :: term(), partner :: term(), keyword()) :: result(Change.t())
+  @spec put_new(view(), key :: term(), partner :: term(), keyword()) :: mutated(Change.t())
   def put_new(view, key, partner, options \\ []) do
     view = View.of(view)
     mutate(Op.put_new(view, key, partner), view, options)
@@ -669,7 +796,7 @@ defmodule Rhizome do
       2
 
   """
-  @spec insert_all(view(), Enumerable.t(), keyword()) :: result(Change.t())
+  @spec insert_all(view(), Enumerable.t(), keyword()) :: mutated(Change.t())
   def insert_all(view, elements, options \\ []) do
     view = View.of(view)
     mutate(Op.insert_all(view, elements), view, options)
@@ -694,7 +821,7 @@ defmodule Rhizome do
       :deleted
 
   """
-  @spec delete(view(), element(), keyword()) :: result(Change.t())
+  @spec delete(view(), element(), keyword()) :: mutated(Change.t())
   def delete(view, element, options \\ []) do
     view = View.of(view)
     mutate(Op.delete(view, element), view, options)
@@ -714,7 +841,7 @@ defmodule Rhizome do
       2
 
   """
-  @spec delete_all(view(), Enumerable.t(), keyword()) :: result(Change.t())
+  @spec delete_all(view(), Enumerable.t(), keyword()) :: mutated(Change.t())
   def delete_all(view, elements, options \\ []) do
     view = View.of(view)
     mutate(Op.delete_all(view, elements), view, options)
@@ -734,7 +861,7 @@ defmodule Rhizome do
       [{:ann, :bow}, {:ann, :sword}]
 
   """
-  @spec delete_key(view(), key :: term(), keyword()) :: result(Change.t())
+  @spec delete_key(view(), key :: term(), keyword()) :: mutated(Change.t())
   def delete_key(view, key, options \\ []) do
     view = View.of(view)
     mutate(Op.delete_key(view, key), view, options)
@@ -757,7 +884,7 @@ defmodule Rhizome do
       %{name: "sword"}
 
   """
-  @spec insert_row(view(), value :: term(), keyword()) :: result(pos_integer())
+  @spec insert_row(view(), value :: term(), keyword()) :: mutated(pos_integer())
   def insert_row(table, value, options \\ []) do
     view = View.of(table)
     mutate(Op.insert_row(view, value), view, options)
@@ -776,7 +903,7 @@ defmodule Rhizome do
       {:ok, [1, 2]}
 
   """
-  @spec insert_rows(view(), Enumerable.t(), keyword()) :: result([pos_integer()])
+  @spec insert_rows(view(), Enumerable.t(), keyword()) :: mutated([pos_integer()])
   def insert_rows(table, values, options \\ []) do
     view = View.of(table)
     mutate(Op.insert_rows(view, values), view, options)
@@ -796,7 +923,7 @@ defmodule Rhizome do
       [{1, "sword"}]
 
   """
-  @spec update_row(view(), id :: pos_integer(), value :: term(), keyword()) :: result(Change.t())
+  @spec update_row(view(), id :: pos_integer(), value :: term(), keyword()) :: mutated(Change.t())
   def update_row(table, id, value, options \\ []) do
     view = View.of(table)
     mutate(Op.update_row(view, id, value), view, options)
@@ -820,7 +947,7 @@ defmodule Rhizome do
       0
 
   """
-  @spec delete_row(view(), id :: pos_integer(), keyword()) :: result(Change.t())
+  @spec delete_row(view(), id :: pos_integer(), keyword()) :: mutated(Change.t())
   def delete_row(table, id, options \\ []) do
     view = View.of(table)
     mutate(Op.delete_row(view, id), view, options)
@@ -835,7 +962,8 @@ defmodule Rhizome do
 
   Returns their results in order. An error is that of the first mutation that
   failed, with its 0-based `:index` in `:details`. An `:idempotency_key` is one for
-  the whole of it.
+  the whole of it. On a fork or in a transaction the batch may hold handles of that and
+  of its store: it is there that all of it is carried out.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> items = Rhizome.create_table!(store, :items, :pom)
@@ -850,7 +978,7 @@ defmodule Rhizome do
       0
 
   """
-  @spec run(store(), Batch.t(), keyword()) :: result([Change.t() | term()])
+  @spec run(target(), Batch.t(), keyword()) :: mutated([Change.t() | term()])
   def run(store, batch, options \\ []) do
     Batch.check_store!(batch, store)
 
@@ -859,14 +987,12 @@ defmodule Rhizome do
         {:ok, []}
 
       ops ->
-        with {:ok, results} <- send_mutation({:batch, ops}, store, options) do
-          {:ok, Enum.zip_with(ops, results, &Op.result/2)}
-        end
+        mutate({:batch, ops}, %{store: store}, options)
     end
   end
 
   @doc "`run/3` that returns the results or raises the error."
-  @spec run!(store(), Batch.t(), keyword()) :: [Change.t() | term()]
+  @spec run!(target(), Batch.t(), keyword()) :: [Change.t() | term()]
   def run!(store, batch, options \\ []), do: unwrap!(run(store, batch, options))
 
   ## Reading by key
@@ -897,6 +1023,30 @@ defmodule Rhizome do
   end
 
   @doc """
+  What `get/4` gives for each of these keys, in their order and in one request.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> ages = Rhizome.create_table!(store, :ages, :to_one)
+      iex> Rhizome.insert_all!(ages, ann: 31, bob: 27)
+      iex> Rhizome.get_all(ages, [:bob, :eve, :ann], 0)
+      [27, 0, 31]
+
+  All of them are of one moment. O(log n) a key.
+  """
+  @spec get_all(view(), Enumerable.t(), default, keyword()) :: [term() | default]
+        when default: term()
+  def get_all(view, keys, default \\ nil, options \\ []) do
+    view = View.check_to_one!(View.of(view), "get_all")
+
+    for answer <- ask!(view.store, {:get_all, view.table, view.side, Enum.to_list(keys)}, options) do
+      case answer do
+        {:value, value} -> value
+        :none -> default
+      end
+    end
+  end
+
+  @doc """
   The value or the one partner of `key`, as `{:ok, value}`. Errors: `:not_found`.
 
   For the same sides as `get/4`.
@@ -915,7 +1065,7 @@ defmodule Rhizome do
   def fetch(view, key, options \\ []) do
     view = View.check_to_one!(View.of(view), "fetch")
 
-    case request(view.store, {:get, view.table, view.side, key}, options) do
+    case read(view.store, {:get, view.table, view.side, key}, options) do
       {:ok, {:value, value}} -> {:ok, value}
       {:ok, :none} -> {:error, no_such_key(view, key)}
       {:error, error} -> {:error, error}
@@ -966,7 +1116,8 @@ defmodule Rhizome do
   The number of elements in a view or, with options, in a range of it.
 
   It takes one request and O(log n), as all of `rank/3`, `position/3`, `at/4`
-  and `slice/4` do: nothing is walked.
+  and `slice/4` do: nothing is walked. With `:where` the elements of the range are
+  looked at, in O(n).
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> scores = Rhizome.create_table!(store, :scores, :to_many)
@@ -984,10 +1135,17 @@ defmodule Rhizome do
   """
   @spec count(view(), keyword()) :: non_neg_integer()
   def count(view, options \\ []) do
-    view = View.of(view)
     options = Options.validate!(options, :count)
+    view = Version.at(View.of(view), options)
     op = {:count, view.table, View.wire(view), Scan.from(view, options), Scan.to(options)}
-    unwrap!(Client.request(view.store, op, options[:timeout]))
+
+    case Scan.limits(options) do
+      %{where: _condition} = limits ->
+        unwrap!(Client.read(view.store, op, limits, options[:timeout]))
+
+      _nothing_to_look_at ->
+        unwrap!(Client.request(view.store, op, options[:timeout]))
+    end
   end
 
   @doc """
@@ -1285,6 +1443,276 @@ defmodule Rhizome do
     view |> Scan.new(Options.validate!(options, :stream)) |> Scan.stream()
   end
 
+  ## Snapshots and forks
+
+  @doc """
+  Takes a snapshot of the whole store, in one round trip and a time that does not depend
+  on what the store holds. See `Rhizome.Snapshot`.
+
+  Errors: `:snapshot_limit` when as many as `:max_snapshots` are open, `:no_memory`,
+  `:memory_limit`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> {:ok, snapshot} = Rhizome.snapshot(store)
+      iex> Rhizome.insert!(primes, 2)
+      iex> {Rhizome.count(primes, at: snapshot), Rhizome.count(primes)}
+      {0, 1}
+
+  ## Options
+
+  #{Options.docs(:call)}
+  """
+  @spec snapshot(store(), keyword()) :: result(Snapshot.t())
+  def snapshot(store, options \\ []) do
+    Snapshot.take(Version.store!(store, "snapshot"), options)
+  end
+
+  @doc "`snapshot/2` that returns the snapshot or raises the error."
+  @spec snapshot!(store(), keyword()) :: Snapshot.t()
+  def snapshot!(store, options \\ []), do: unwrap!(snapshot(store, options))
+
+  @doc """
+  Calls `fun` with a snapshot that is released behind it, and returns what it returns.
+
+  Raises the errors of `snapshot/2`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.insert_all!(primes, [2, 3, 5])
+      iex> Rhizome.with_snapshot(store, fn snapshot ->
+      ...>   for n <- Rhizome.on(primes, snapshot), do: Rhizome.delete!(primes, n)
+      ...>   Enum.to_list(Rhizome.on(primes, snapshot))
+      ...> end)
+      [2, 3, 5]
+
+  """
+  @spec with_snapshot(store(), (Snapshot.t() -> result), keyword()) :: result when result: term()
+  def with_snapshot(store, fun, options \\ []) do
+    unless is_function(fun, 1) do
+      raise ArgumentError, "expected a function that takes a snapshot, got: #{inspect(fun)}"
+    end
+
+    snapshot = snapshot!(store, options)
+
+    try do
+      fun.(snapshot)
+    after
+      release(snapshot)
+    end
+  end
+
+  @doc """
+  Gives a snapshot or a fork back. What it is asked from then on fails with `:no_snapshot`.
+
+  It is sent and not waited for, and right for one that is gone already.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> snapshot = Rhizome.snapshot!(store)
+      iex> Rhizome.release(snapshot)
+      :ok
+      iex> {:error, error} = Rhizome.digest(snapshot)
+      iex> error.code
+      :no_snapshot
+
+  """
+  @spec release(Snapshot.t() | Fork.t()) :: :ok
+  def release(version)
+
+  def release(%module{owner: owner, name: name}) when module in [Snapshot, Fork] do
+    Version.release(owner, name)
+  end
+
+  def release(other) do
+    raise ArgumentError, "expected a snapshot or a fork, got: #{inspect(other)}"
+  end
+
+  @doc """
+  Makes a fork of the whole store, or of a snapshot, in one round trip and a time that does
+  not depend on what the store holds. See `Rhizome.Fork`.
+
+  Errors: as of `snapshot/2`, and `:no_snapshot`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> {:ok, fork} = Rhizome.fork(store)
+      iex> Enum.into([2, 3, 5], Rhizome.on(primes, fork)) |> Enum.count()
+      3
+      iex> Enum.count(primes)
+      0
+      iex> Rhizome.discard(fork)
+      :ok
+
+  ## Options
+
+  #{Options.docs(:call)}
+  """
+  @spec fork(store() | Snapshot.t(), keyword()) :: result(Fork.t())
+  def fork(store_or_snapshot, options \\ []), do: Fork.open(store_or_snapshot, options)
+
+  @doc "`fork/2` that returns the fork or raises the error."
+  @spec fork!(store() | Snapshot.t(), keyword()) :: Fork.t()
+  def fork!(store_or_snapshot, options \\ []), do: unwrap!(fork(store_or_snapshot, options))
+
+  @doc """
+  Carries the changes of a fork over to the store, all or none, and ends the fork.
+
+  Returns the seq of the store behind them, or that at which the fork began if there
+  are none. It takes one round trip, and a time that grows with what was read and written in
+  the fork.
+
+  Errors: `:conflict` if what the fork has read was changed in the store meanwhile,
+  with the `:table` and the `:key`; nothing is done then, and the fork is gone.
+  `:no_snapshot`; `:memory_limit`, `:log_full`, after which the fork is as it was. And
+  `:unknown_result` if the daemon was lost on the way.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> names = Rhizome.create_table!(store, :names, :to_one)
+      iex> forks = for _each <- 1..2, do: Rhizome.fork!(store)
+      iex> for fork <- forks, do: Rhizome.put_new!(Rhizome.on(names, fork), 1, "Ann")
+      iex> [{:ok, 2}, {:error, error}] = Enum.map(forks, &Rhizome.commit/1)
+      iex> {error.code, error.details.table, error.details.key}
+      {:conflict, :names, 1}
+
+  ## Options
+
+  #{Options.docs(:call)}
+  """
+  @spec commit(Fork.t(), keyword()) :: result(seq :: non_neg_integer())
+  def commit(fork, options \\ []), do: Fork.commit(fork, options)
+
+  @doc "`commit/2` that returns the seq or raises the error."
+  @spec commit!(Fork.t(), keyword()) :: non_neg_integer()
+  def commit!(fork, options \\ []), do: unwrap!(commit(fork, options))
+
+  @doc """
+  Throws a fork away, with all that was done there. It is `release/1`, for forks.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> fork = Rhizome.fork!(store)
+      iex> Rhizome.create_table!(fork, :primes, :set)
+      iex> Rhizome.discard(fork)
+      :ok
+      iex> Rhizome.tables(store)
+      []
+
+  """
+  @spec discard(Fork.t()) :: :ok
+  def discard(fork)
+  def discard(%Fork{} = fork), do: release(fork)
+
+  def discard(other) do
+    raise ArgumentError, "expected a %Rhizome.Fork{}, got: #{inspect(other)}"
+  end
+
+  ## Transactions
+
+  @doc """
+  Calls `fun` with a `Rhizome.Transaction`, and commits what it does in there, all or
+  nothing, as if it had been done in no time.
+
+  Returns `{:ok, result}` with what `fun` returns, and `{:error, reason}` if it calls
+  `abort/2`. If others have changed what it has read, it is called again. A request
+  each and one for the commit; see `Rhizome.Transaction`.
+
+  Errors: `:conflict` with the last one's `:table` and `:key` after `:max_retries`; those
+  of `fork/2` and `commit/2`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> counters = Rhizome.create_table!(store, :counters, :to_one)
+      iex> count = fn _n ->
+      ...>   Rhizome.transaction(store, fn tx ->
+      ...>     counters = Rhizome.on(counters, tx)
+      ...>     Rhizome.put!(counters, :hits, Rhizome.get(counters, :hits, 0) + 1)
+      ...>   end)
+      ...> end
+      iex> 1..8 |> Task.async_stream(count, max_concurrency: 8) |> Stream.run()
+      iex> Rhizome.get(counters, :hits)
+      8
+
+  ## Options
+
+  #{Options.docs(:transaction)}
+  """
+  @spec transaction(store(), (Transaction.t() -> result), keyword()) ::
+          {:ok, result} | {:error, Error.t() | term()}
+        when result: term()
+  def transaction(store, fun, options \\ []), do: Transaction.run(store, fun, options)
+
+  @doc """
+  Ends a transaction without doing anything: `transaction/3` returns `{:error, reason}`.
+
+  It never returns, as it throws.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> Rhizome.transaction(store, fn tx ->
+      ...>   Rhizome.insert!(Rhizome.on(primes, tx), 2)
+      ...>   Rhizome.abort(tx, :no_more)
+      ...> end)
+      {:error, :no_more}
+      iex> Rhizome.count(primes)
+      0
+
+  """
+  @spec abort(Transaction.t(), reason :: term()) :: no_return()
+  def abort(transaction, reason), do: Transaction.abort(transaction, reason)
+
+  ## Changes
+
+  @doc """
+  Has the calling process sent the changes of tables as they are committed, each
+  with its seq. See `Rhizome.Subscription` for what is sent, and what to slow readers.
+
+  `tables` are `:all`, or handles or names. With `from: seq` it begins with what was
+  committed then, else with what is from now on.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> primes = Rhizome.create_table!(store, :primes, :set)
+      iex> {:ok, %{ref: ref}} = Rhizome.subscribe(store, [primes])
+      iex> Rhizome.insert!(primes, 2)
+      iex> receive do
+      ...>   {:rhizome, ^ref, {:changes, changes}} -> changes
+      ...> end
+      [%{seq: 2, changes: [{:primes, :insert, 2}]}]
+
+  Errors: `:no_history` if the changes from there on are not known any more.
+  """
+  @spec subscribe(store(), Subscription.tables(), keyword()) :: result(Subscription.t())
+  defdelegate subscribe(store, tables, options \\ []), to: Subscription
+
+  @doc """
+  Ends a subscription. Of what it has sent nothing is left in the mailbox of the caller.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> {:ok, subscription} = Rhizome.subscribe(store, :all)
+      iex> Rhizome.unsubscribe(subscription)
+      :ok
+
+  """
+  @spec unsubscribe(Subscription.t()) :: :ok
+  defdelegate unsubscribe(subscription), to: Subscription
+
+  # A mutation that `:expect`s a seq, with the seq that it has led to: for
+  # Rhizome.Handle. `op` comes from Rhizome.Op, `target` is a handle or a store.
+  @doc false
+  @spec expecting(view() | store(), tuple(), non_neg_integer(), keyword()) ::
+          {:ok, result :: term(), seq :: non_neg_integer()} | {:error, Error.t()}
+  def expecting(target, op, seq, options \\ [])
+
+  def expecting(%module{store: store}, op, seq, options) when module in [Table, View] do
+    expecting(store, op, seq, options)
+  end
+
+  def expecting(store, op, seq, options) do
+    options = Options.validate!([expect: seq] ++ options, :mutation)
+
+    case Client.request(store, Op.guarded(op, options), options[:timeout]) do
+      {:ok, {seq, result}} -> {:ok, Op.result(op, result), seq}
+      {:error, error} -> {:error, error}
+    end
+  end
+
   ## Helpers
 
   defp list(view, what, options) do
@@ -1312,21 +1740,50 @@ defmodule Rhizome do
     with {:ok, result} <- send_mutation(op, store, options), do: {:ok, Op.result(op, result)}
   end
 
-  # Calls without options are the common ones and pay nothing for them.
+  # Calls without options are the common ones and pay nothing for them. In a
+  # transaction this other one is.
   defp send_mutation(op, store, []), do: Client.request(store, op, nil)
+  defp send_mutation(op, store, await: false), do: Transaction.later!(store, op)
 
   defp send_mutation(op, store, options) do
-    options = Options.validate!(options, :mutation)
-    Client.request(store, Op.once(op, options), options[:timeout])
+    send_validated(op, store, Options.validate!(options, :mutation))
   end
 
-  defp ask!(store, op, options), do: unwrap!(request(store, op, options))
+  defp send_validated(op, store, %{await: false} = options) do
+    Transaction.later!(store, Op.guarded(op, options))
+  end
 
-  defp request(store, op, options), do: Client.request(store, op, timeout(options))
+  defp send_validated(op, store, options) do
+    with {:ok, result} <- Client.request(store, Op.guarded(op, options), options[:timeout]) do
+      {:ok, Op.strip(result, options)}
+    end
+  end
 
-  defp timeout([]), do: nil
-  defp timeout(options), do: Options.validate!(options, :call)[:timeout]
+  defp ask!(store, op, options), do: unwrap!(read(store, op, options))
 
+  # A read that takes no time worth watching.
+  defp read(store, op, []), do: Client.request(store, op, nil)
+
+  defp read(store, op, options) do
+    {:ok, _target, answer} = read_at(store, op, options)
+    answer
+  end
+
+  # The same for who has to know in what it was read.
+  defp read_at(store, op, options) do
+    options = Options.validate!(options, :read)
+    target = Version.target(store, options)
+    {:ok, target, Client.request(target, op, options[:timeout])}
+  end
+
+  # What only a store can be asked.
+  defp request(store, op, []), do: Client.request(store, op, nil)
+
+  defp request(store, op, options) do
+    Client.request(store, op, Options.validate!(options, :call)[:timeout])
+  end
+
+  defp unwrap!(:ok), do: :ok
   defp unwrap!({:ok, result}), do: result
   defp unwrap!({:error, error}), do: raise(error)
 

@@ -20,10 +20,24 @@ defmodule Rhizome.GuideTest do
     stop_all()
   end
 
+  test "every example of the one on snapshots" do
+    assert type("snapshots.md", & &1) > 8
+    stop_all()
+  end
+
   test "every example of the one on durability", %{tmp_dir: tmp_dir} do
     dir = Path.join(tmp_dir, "data")
     assert type("durability.md", &String.replace(&1, ~s("data"), inspect(dir))) > 8
     stop_all()
+  end
+
+  test "the bank adds up" do
+    bank = Path.expand("../../elixir/examples/bank.exs", __DIR__)
+
+    vm = start_vm(~s|System.argv(["10", "100"]); Code.require_file("#{bank}")|)
+
+    assert await_line(vm, "In") == "the end the accounts hold 1000."
+    assert await_exit(vm, 20_000) == 0
   end
 
   defp loaded?(primes) do

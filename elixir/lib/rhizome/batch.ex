@@ -19,11 +19,11 @@ defmodule Rhizome.Batch do
   If one fails none is carried out and the error says which, by its `:index`.
   """
 
-  alias Rhizome.{Client, Op, Table, View}
+  alias Rhizome.{Op, Table, Version, View}
 
   defstruct ops: [], stores: []
 
-  @opaque t :: %__MODULE__{ops: [tuple()], stores: [GenServer.server()]}
+  @opaque t :: %__MODULE__{ops: [tuple()], stores: [Rhizome.target()]}
 
   @doc """
   An empty batch.
@@ -270,11 +270,11 @@ defmodule Rhizome.Batch do
   def ops(%__MODULE__{ops: ops}), do: Enum.reverse(ops)
 
   # All views must be of the store that runs the batch, by whichever of its
-  # names they know it.
+  # names they know it, or of the version that does.
   @doc false
   @spec check_store!(t(), GenServer.server()) :: :ok
   def check_store!(%__MODULE__{stores: stores}, store) do
-    for other <- stores, not Client.same?(other, store) do
+    for other <- stores, not Version.fits?(other, store) do
       raise ArgumentError,
             "the batch holds a table of store #{inspect(other)} and is to run on #{inspect(store)}"
     end

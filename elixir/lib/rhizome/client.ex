@@ -3,23 +3,151 @@ defmodule Rhizome.Client do
   # One request from the side of the caller: encode, call, decode, and every
   # way in which a call can fail made into a Rhizome.Error.
 
-  alias Rhizome.{Error, Op, PortOwner, Protocol, Telemetry}
+  alias Rhizome.{Error, Op, PortOwner, Protocol, Telemetry, Version}
 
-  @type answer :: {:ok, term()} | {:ok, [term()], term()} | {:error, Error.t()}
+  @type answer ::
+          {:ok, term()}
+          | {:ok, [term()], term()}
+          | {:ok, [term()], term(), why :: atom()}
+          | {:error, Error.t()}
 
-  @spec request(GenServer.server(), tuple(), timeout() | nil) :: answer()
+  # What a request goes to: a store or a version of one.
+  @type target :: GenServer.server() | Version.t()
+
+  @spec request(target(), tuple(), timeout() | nil) :: answer()
+  def request(version, op, timeout) when is_map(version) do
+    Version.request(version, op, timeout)
+  end
+
   def request(store, op, timeout) do
     encoded_op = Protocol.encode_op(op)
 
     if Telemetry.enabled?() do
-      Telemetry.request(store, op, byte_size(encoded_op), fn ->
-        reply = call(store, &PortOwner.request(&1, encoded_op, timeout))
-        {decode(reply, op), if(is_binary(reply), do: byte_size(reply), else: 0)}
-      end)
+      span(store, op, encoded_op, &PortOwner.request(&1, encoded_op, timeout))
     else
       store |> call(&PortOwner.request(&1, encoded_op, timeout)) |> decode(op)
     end
   end
+
+  # A read that may take long. `limits` are options of `with` in PROTOCOL.md; the
+  # time that it has comes from the timeout. It is cancelled if the caller dies.
+  @spec read(target(), tuple(), map(), timeout() | nil) :: answer()
+  def read(version, op, limits, timeout) when is_map(version) do
+    Version.read(version, op, limits, timeout)
+  end
+
+  def read(store, op, limits, timeout) do
+    request_of_kind(store, op, timeout, {:long, Protocol.encode_limits(limits)})
+  end
+
+  # Several short requests and then `op`, which may be a long read and then has
+  # `limits`, in one round trip: the answers of the former and that of `op`. One that
+  # fails does not stop those behind it.
+  @spec ask_behind(pid(), [{tuple(), PortOwner.kind() | nil}], tuple(), map() | nil, timeout()) ::
+          {[answer()], answer()}
+  def ask_behind(owner, first, op, limits, timeout) do
+    ids =
+      for {op, kind} <- first do
+        {op, PortOwner.send_request(owner, Protocol.encode_op(op), timeout, kind)}
+      end
+
+    answer = if limits, do: read(owner, op, limits, timeout), else: request(owner, op, timeout)
+
+    answers =
+      for {op, id} <- ids do
+        owner |> call_server(fn _owner -> PortOwner.await_answer(id) end) |> decode(op)
+      end
+
+    {answers, answer}
+  end
+
+  # A request that is carried out in its turn and for whose answer nobody waits.
+  @spec tell(pid(), tuple()) :: :ok
+  def tell(owner, op), do: PortOwner.tell(owner, Protocol.encode_op(op))
+
+  defp request_of_kind(store, op, timeout, kind) do
+    encoded_op = Protocol.encode_op(op)
+
+    if Telemetry.enabled?() do
+      span(store, op, encoded_op, &PortOwner.request(&1, encoded_op, timeout, kind))
+    else
+      store |> call(&PortOwner.request(&1, encoded_op, timeout, kind)) |> decode(op)
+    end
+  end
+
+  defp span(store, op, encoded_op, fun) do
+    Telemetry.request(store, Op.about(op), byte_size(encoded_op), fn ->
+      reply = call(store, fun)
+      {decode(reply, op), if(is_binary(reply), do: byte_size(reply), else: 0)}
+    end)
+  end
+
+  ## What a process holds in the daemon
+
+  # {holder, number}: PROTOCOL.md knows it as a version or a subscription. It is
+  # held until it is released or the process dies.
+  @type name :: {holder :: pos_integer(), number :: pos_integer()}
+
+  # Sends the Op that `fun` makes of a new name; returns the answer with the owner,
+  # to whom everything about what is held is to be sent, and the name.
+  @spec hold(GenServer.server(), (name() -> tuple()), timeout() | nil) ::
+          {answer(), {pid(), name()} | nil}
+  def hold(store, fun, timeout) do
+    hold(store, fn owner, {holder, _number} = name ->
+      {request_of_kind(owner, fun.(name), timeout, {:holder, holder}), {owner, name}}
+    end)
+  end
+
+  # The same for other ways of sending it: `fun` takes the owner and the name, sends
+  # the Op as of the kind {:holder, holder} and returns a tuple that begins with its
+  # answer. An error without more is that of a store that cannot be reached.
+  def hold(store, fun) do
+    case holder(store) do
+      {:ok, {owner, holder}} ->
+        result = fun.(owner, name(holder))
+        if forgotten?(elem(result, 0)), do: hold_anew(owner, fun), else: result
+
+      {:error, error} ->
+        {{:error, error}, nil}
+    end
+  end
+
+  # A process on another node may have seemed dead for a while.
+  defp forgotten?({:error, %Error{details: %{reason: :unknown_holder}}}), do: true
+  defp forgotten?(_answer), do: false
+
+  defp hold_anew(owner, fun) do
+    case ask_for_holder(owner) do
+      {:ok, {owner, holder}} -> fun.(owner, name(holder))
+      {:error, error} -> {{:error, error}, nil}
+    end
+  end
+
+  defp name(holder), do: {holder, System.unique_integer([:positive])}
+
+  # The number of this process with the store as it runs now: its owner, and the
+  # number. It is remembered, as nothing of it changes while both live.
+  @spec holder(GenServer.server()) :: {:ok, {pid(), pos_integer()}} | {:error, Error.t()}
+  def holder(store) do
+    server = whereis!(store)
+
+    case holders() do
+      %{^server => holder} -> {:ok, {server, holder}}
+      _unknown -> ask_for_holder(store)
+    end
+  end
+
+  defp ask_for_holder(store) do
+    with {:ok, {owner, holder}} <- call(store, &PortOwner.holder/1) do
+      gone =
+        for {pid, _holder} <- holders(), node(pid) == node(), not Process.alive?(pid), do: pid
+
+      Process.put(__MODULE__, holders() |> Map.drop(gone) |> Map.put(owner, holder))
+      {:ok, {owner, holder}}
+    end
+  end
+
+  defp holders, do: Process.get(__MODULE__, %{})
 
   # What the daemon said at its start of how it recovered.
   @spec recovered(GenServer.server()) :: {:ok, map() | :none} | {:error, Error.t()}
@@ -37,6 +165,7 @@ defmodule Rhizome.Client do
     end
   end
 
+  # Not for users: a holder that is not known, see with_holder/2.
   defp decode({:error, _error} = error, _op), do: error
   defp decode(answer, _op), do: Protocol.decode_answer(answer)
 

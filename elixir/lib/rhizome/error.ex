@@ -22,7 +22,16 @@ defmodule Rhizome.Error do
     no_log: "the store is in memory only; start it with a directory",
     log_refused: "the log is damaged and was not changed; see rhizome check --help",
     locked: "another process holds the directory",
-    io: "a file could not be read or written"
+    io: "a file could not be read or written",
+    no_snapshot: "no snapshot or fork has this name: released, too old, or never taken",
+    snapshot_limit: "as many snapshots and forks are open as may be; release one",
+    conflict: "what the fork has read was changed since; fork and try again",
+    stale: "the store is no longer at the seq that was expected",
+    deadline: "the time for the request was up before it was done",
+    row_limit: "the request looked at as many elements as it may",
+    memory_budget: "the request needs more memory than it may take",
+    cancelled: "the request was cancelled",
+    no_history: "the changes from this seq on are no longer there"
   ]
 
   @client_codes [
@@ -49,6 +58,10 @@ defmodule Rhizome.Error do
     * `:argument`, `:position`, `:index` - which argument of a command (from 1),
       which element of a list and which mutation of a batch (from 0)
     * `:limit` - the limit that was hit
+    * `:count`, `:next` - how many elements a read had when its time, its rows or its
+      memory were used up, and the `:cursor` with which it goes on
+    * `:expected`, `:seq` - the seq that a mutation was for, and that of the store
+    * `:oldest` - the first seq whose changes are known
     * `:outcome` - of the codes of the client: `:not_sent` when the daemon
       cannot have seen the request, `:unknown` when it may have carried it out
     * `:reason` - why a daemon did not start (`:locked`, `:io`, `:log_full`,

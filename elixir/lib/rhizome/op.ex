@@ -19,17 +19,38 @@ defmodule Rhizome.Op do
     :create_table,
     :clear_table,
     :drop_table,
-    :with
+    :with,
+    :commit
   ]
 
-  # Whether it matters if it was carried out.
+  # Ops that are about a version or a subscription.
+  @about_versions [:snapshot, :fork, :commit, :release, :subscribe, :unsubscribe]
+
+  # Whether it matters if it was carried out. A version does not outlive its daemon.
   @spec mutation?(tuple()) :: boolean()
+  def mutation?({:with, %{at: _version}, _op}), do: false
   def mutation?(op), do: elem(op, 0) in @mutations
 
-  # A mutation that is carried out once, however often it is sent.
-  @spec once(tuple(), map()) :: tuple()
-  def once(op, %{idempotency_key: key}), do: {:with, %{idempotency_key: key}, op}
-  def once(op, _options), do: op
+  # A mutation with what it depends on: that it is carried out once, however often
+  # it is sent, and only at the seq that is expected.
+  @spec guarded(tuple(), map()) :: tuple()
+  def guarded(op, options) do
+    case Map.take(options, [:idempotency_key, :expect]) do
+      none when none == %{} -> op
+      guards -> {:with, guards, op}
+    end
+  end
+
+  # The result alone, of an op that was guarded: what is expected is answered with
+  # the seq that it has led to.
+  @spec strip(term(), map()) :: term()
+  def strip({_seq, result}, %{expect: _expected}), do: result
+  def strip(result, _options), do: result
+
+  # What telemetry calls an op. Its second element is a table there.
+  @spec about(tuple()) :: tuple()
+  def about(op) when elem(op, 0) in @about_versions, do: {elem(op, 0)}
+  def about(op), do: op
 
   @spec insert(View.t(), term()) :: tuple()
   def insert(view, element), do: {:insert, view.table, wire!(view), one!(view, element)}
@@ -98,13 +119,15 @@ defmodule Rhizome.Op do
 
   # The stores of the tables that `options` refer to: one and the same, or the
   # names would mean other tables.
-  @spec reference_stores(map()) :: [GenServer.server()]
+  @spec reference_stores(map()) :: [Rhizome.target()]
   def reference_stores(options) do
     for side <- [:fwd, :bwd], {%Table{store: store}, _} <- List.wrap(options[side]), do: store
   end
 
   # A result as the user sees it.
   @spec result(tuple(), term()) :: term()
+  def result({:batch, ops}, results), do: Enum.zip_with(ops, results, &result/2)
+
   def result(op, {outcome, _evicted, _cascade} = mutation)
       when elem(op, 0) not in [:insert_row, :insert_rows] and
              (is_atom(outcome) or is_integer(outcome)) do

@@ -7,6 +7,10 @@ defmodule Rhizome.Options do
   #
   # with :unset for an option that stays absent unless it is given.
 
+  alias Rhizome.Version
+
+  require Version
+
   @kib 1024
   @mib 1024 * 1024
 
@@ -78,6 +82,14 @@ defmodule Rhizome.Options do
     max_in_flight_bytes:
       {:bytes, 64 * @mib,
        "Bytes of requests that may wait at a time; a single larger one passes alone."},
+    max_snapshots:
+      {:snapshots, :unset,
+       "Snapshots and forks that may be open at a time, those of transactions among them. The " <>
+         "next one fails with `:snapshot_limit`. The daemon's default is 10,000."},
+    max_snapshot_age:
+      {:age, :unset,
+       "How old a snapshot or a fork may become, in milliseconds or `:infinity`. An older one is " <>
+         "released, and fails with `:no_snapshot`. The daemon's default is an hour."},
     frame_bytes_max:
       {:frame_bytes, :unset,
        "The largest request and the largest reply, from 1 KiB to 1 GiB; a page of a walk ends " <>
@@ -88,9 +100,54 @@ defmodule Rhizome.Options do
                     "Any term but `nil` that names this mutation: a second one with the same key does " <>
                       "nothing and is answered as the first one was. See \"Retries\" in `Rhizome`."}
 
+  @expect {:seq, :unset,
+           "The seq at which the store must be, as `Rhizome.digest/2` and others give it. If it has " <>
+             "moved on, the mutation fails with `:stale` and the two seqs as `:expected` and `:seq`."}
+
+  @await {:boolean, true,
+          "In a transaction: with `false`, the function returns `:ok` at once, and the mutation " <>
+            "travels with the next request or the commit. See `Rhizome.Transaction`."}
+
   @call [timeout: @timeout]
 
-  @mutation [idempotency_key: @idempotency_key, timeout: @timeout]
+  @at {:version, :unset,
+       "The snapshot, fork or transaction in which to read, in place of the store itself. " <>
+         "See also `Rhizome.on/2`."}
+
+  @read [at: @at, timeout: @timeout]
+
+  # What may take long. The daemon keeps the time of it, too.
+  @where {:condition, :unset, "Only elements of which this holds: a `Rhizome.Condition`."}
+
+  @long [
+    where: @where,
+    at: @at,
+    timeout:
+      {:timeout, :unset,
+       "How long one request may take, in milliseconds or `:infinity`. Defaults to the `:timeout` " <>
+         "that the store was started with. See \"Long reads\" in `Rhizome`."},
+    max_rows: {:positive, :unset, "The most elements that one request may look at."},
+    max_memory:
+      {:bytes, :unset,
+       "The most bytes that the daemon may take for the answer to one request. The daemon's " <>
+         "default is 64 MiB."}
+  ]
+
+  @mutation [
+    idempotency_key: @idempotency_key,
+    expect: @expect,
+    await: @await,
+    timeout: @timeout
+  ]
+
+  @transaction [
+    max_retries:
+      {:non_negative, 20, "How often to begin again after a conflict before giving up with it."},
+    read_only:
+      {:boolean, false,
+       "Whether the function only reads. It then sees a snapshot, and there can be no conflict."},
+    timeout: @timeout
+  ]
 
   @create_table [
     fwd:
@@ -102,6 +159,8 @@ defmodule Rhizome.Options do
       {{:in, [:ok, :error]}, :ok,
        "With `:error`, a table that exists already is an error, even if it is the same."},
     idempotency_key: @idempotency_key,
+    expect: @expect,
+    await: @await,
     timeout: @timeout
   ]
 
@@ -136,7 +195,14 @@ defmodule Rhizome.Options do
     before: {:any, :unset, "The key to end before: none of its elements belong to the range."}
   ]
 
-  @count @from ++ @to ++ [timeout: @timeout]
+  @cursor [
+    cursor:
+      {:any, nil,
+       "Where another read had stopped: the `:next` of a page, or that in the details of an " <>
+         "error. It takes the place of `:from` and its like."}
+  ]
+
+  @count @from ++ @to ++ @cursor ++ @long
 
   @walk @from ++
           @to ++
@@ -146,9 +212,8 @@ defmodule Rhizome.Options do
                "Walks from the greatest to the smallest. A range still starts at `:from`, which " <>
                  "then is its upper end."},
             limit: {:non_negative, :unset, "The most elements to return."},
-            page_size: {:page, 1_000, "The most elements to ask for in one request."},
-            timeout: @timeout
-          ]
+            page_size: {:page, 1_000, "The most elements to ask for in one request."}
+          ] ++ @cursor ++ @long
 
   @stream @walk ++
             [
@@ -158,7 +223,7 @@ defmodule Rhizome.Options do
                    "each element."}
             ]
 
-  @page (@stream |> Keyword.delete(:page_size) |> Keyword.delete(:limit)) ++
+  @page (@stream |> Keyword.drop([:page_size, :limit, :cursor])) ++
           [
             limit: {:page, 100, "The most elements on the page."},
             cursor:
@@ -167,20 +232,63 @@ defmodule Rhizome.Options do
                  "leave `:from` and its like away. `nil` starts at the beginning."}
           ]
 
+  @subscribe [
+    from:
+      {:from_seq, :now,
+       "The seq of the first change to be told, or `:now` for those that are committed from " <>
+         "now on."},
+    max_queue:
+      {:positive, 1_000,
+       "How many messages may be in the mailbox of the subscriber, of whatever kind, when " <>
+         "another one is sent to it."},
+    timeout: @timeout
+  ]
+
+  @changes @subscribe ++
+             [
+               patience:
+                 {:timeout, 60_000,
+                  "How long to wait for a store that has ended to be there again, in " <>
+                    "milliseconds or `:infinity`."}
+             ]
+
   @schemas %{
     start: @start,
     call: @call,
+    read: @read,
     mutation: @mutation,
+    transaction: @transaction,
     log: @log,
     create_table: @create_table,
     count: @count,
     walk: @walk,
     stream: @stream,
-    page: @page
+    page: @page,
+    subscribe: @subscribe,
+    changes: @changes
   }
 
+  @defaults Map.new(@schemas, fn {name, schema} ->
+              {name,
+               for({option, {_type, default, _doc}} <- schema, default != :unset, into: %{}) do
+                 {option, default}
+               end}
+            end)
+
   @type schema ::
-          :start | :call | :mutation | :log | :create_table | :count | :walk | :stream | :page
+          :start
+          | :call
+          | :read
+          | :mutation
+          | :transaction
+          | :log
+          | :create_table
+          | :count
+          | :walk
+          | :stream
+          | :page
+          | :subscribe
+          | :changes
 
   # Returns the options as a map, with defaults; raises ArgumentError.
   @spec validate!(keyword(), schema()) :: map()
@@ -191,16 +299,10 @@ defmodule Rhizome.Options do
       raise ArgumentError, "options must be a keyword list, got: #{inspect(options)}"
     end
 
-    case Keyword.keys(options) do
-      [_one] -> :ok
-      names -> check_unique!(names)
-    end
-
-    defaults =
-      for {name, {_type, default, _doc}} <- schema, default != :unset, do: {name, default}
+    if match?([_one, _two | _more], options), do: check_unique!(Keyword.keys(options))
 
     validated =
-      Enum.reduce(options, Map.new(defaults), fn {name, value}, validated ->
+      Enum.reduce(options, Map.fetch!(@defaults, schema_name), fn {name, value}, validated ->
         case schema[name] do
           {type, _default, _doc} -> Map.put(validated, name, check!(type, name, value))
           nil -> raise ArgumentError, unknown(name, schema)
@@ -275,6 +377,15 @@ defmodule Rhizome.Options do
   end
 
   defp valid?(type, _value) when type in [:any, :key], do: true
+  defp valid?(:version, value), do: Version.is_version(value)
+  # Where it is used it is looked at more closely.
+  defp valid?(:condition, value), do: is_tuple(value)
+  defp valid?(:from_seq, :now), do: true
+  defp valid?(:from_seq, value), do: valid?(:seq, value)
+  defp valid?(:seq, value), do: is_integer(value) and value in 0..@memory_bytes_max
+  defp valid?(:snapshots, value), do: is_integer(value) and value in 1..@milliseconds_max
+  defp valid?(:age, :infinity), do: true
+  defp valid?(:age, value), do: is_integer(value) and value in 1..@milliseconds_max
   defp valid?(:boolean, value), do: is_boolean(value)
   defp valid?(:positive, value), do: is_integer(value) and value > 0
   defp valid?(:non_negative, value), do: is_integer(value) and value >= 0
@@ -328,6 +439,12 @@ defmodule Rhizome.Options do
     "a keyword list of ratio: (a number above 0 or :never), min_bytes: and at_stop: (a boolean)"
   end
 
+  defp accepts(:version), do: "a snapshot, a fork or a transaction"
+  defp accepts(:condition), do: "a Rhizome.Condition"
+  defp accepts(:from_seq), do: "a seq, an integer from 0, or :now"
+  defp accepts(:seq), do: "a seq, an integer from 0"
+  defp accepts(:snapshots), do: "an integer from 1 to #{@milliseconds_max}"
+  defp accepts(:age), do: "a number of milliseconds or :infinity, from 1 to #{@milliseconds_max}"
   defp accepts(:boolean), do: "a boolean"
   defp accepts(:positive), do: "a positive integer"
   defp accepts(:non_negative), do: "an integer of at least 0"

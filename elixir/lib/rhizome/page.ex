@@ -5,6 +5,10 @@ defmodule Rhizome.Page do
     * `:items` - at most as many as were asked for.
     * `:next` - the `:cursor` of the next page, or `nil` on the last one. It
       holds nothing in the daemon and may be kept, sent and stored.
+    * `:stopped` - the limit that ended the page before it was full: `:deadline`
+      (the time was up), `:row_limit` (`:max_rows` were looked at) or
+      `:memory_budget`; mostly `nil`. It may then have no items at all while there
+      are more.
 
   A page sees the table as it is when it is asked for:
 
@@ -22,9 +26,10 @@ defmodule Rhizome.Page do
   """
 
   @enforce_keys [:items, :next]
-  defstruct [:items, :next]
+  defstruct [:items, :next, :stopped]
 
   @typedoc "Where a page ended. Opaque, but an ordinary term."
   @type cursor :: term()
-  @type t :: %__MODULE__{items: [term()], next: cursor() | nil}
+  @type stopped :: :deadline | :row_limit | :memory_budget | nil
+  @type t :: %__MODULE__{items: [term()], next: cursor() | nil, stopped: stopped()}
 end

@@ -12,12 +12,9 @@ defmodule Rhizome.PortOwner do
   # the owner idle is written at once; all that have queued up behind it in the
   # mailbox by then go into the same frame. Nothing ever waits for a timer.
   #
-  # The write window. A process that writes to a port whose program does not
-  # read is suspended, and then it answers nobody, not even its supervisor. So
-  # the owner writes only while the bytes that it has written and that are not
-  # answered yet fit into the pipe: then the port's own queue is empty and
-  # writing cannot suspend, even if the daemon is stopped. An answer says that
-  # its request was read, and opens the window. What does not fit waits here.
+  # Writing. A process that writes to a port whose program does not read is
+  # suspended, and then it answers nobody, not even its supervisor. So the owner
+  # writes only what fits into the pipe, as Rhizome.Window says; the rest waits here.
   #
   # Limits. Accepted and unanswered requests are bounded in number and bytes;
   # beyond that the answer is `:overloaded`, at once.
@@ -27,6 +24,18 @@ defmodule Rhizome.PortOwner do
   # schedulers. The owner is never suspended, so it can keep them: one timer,
   # set to the earliest deadline. A request whose time is up before it was
   # written is never written; of one that was, the late answer is dropped.
+  #
+  # Reads that may take long come with their limits, and the owner writes the
+  # time that they have beside them, for it is the one who keeps it. The daemon
+  # then says by itself that the time is up, and has some grace to do so. Whoever
+  # gives up or dies leaves no work behind: the read is cancelled. Most of these
+  # reads are short after all, so a caller is watched only when the answer has not
+  # come for a while: monitors for all halved the rate.
+  #
+  # Holders. What a process holds in the daemon (snapshots, forks, subscriptions)
+  # it names {Holder, Number}: the owner gives each process that asks a Holder,
+  # the process numbers its things itself. When it dies, all that it holds is
+  # released. Events of a subscription go to the process of its holder.
   #
   # Disk. Of a store on the disk the daemon says which mutations it has
   # acknowledged, and Rhizome.Directories remembers that beyond the owner. A log
@@ -46,18 +55,16 @@ defmodule Rhizome.PortOwner do
   alias Rhizome.{
     Directories,
     Error,
+    Events,
     Executable,
     OsProcess,
     Pending,
     Protocol,
     Reaper,
     Startup,
-    Telemetry
+    Telemetry,
+    Window
   }
-
-  # A pipe holds 64 KiB in 16 pages. A write that does not fit the rest of a
-  # page takes a new one, so half is what it holds whatever the sizes are.
-  @window_bytes 32 * 1024
 
   # What one frame gathers, and what one turn takes out of the mailbox.
   @frame_bytes 16 * 1024
@@ -71,6 +78,12 @@ defmodule Rhizome.PortOwner do
 
   # How long a daemon that never said hello may take to exit.
   @failed_start_grace 500
+
+  # How much longer than the daemon the owner waits for the end of a long read.
+  @deadline_grace 500
+
+  # How old a long read may become, in milliseconds, until its caller is watched.
+  @watch_after 20
 
   defstruct [
     :port,
@@ -92,14 +105,20 @@ defmodule Rhizome.PortOwner do
     # how many requests Rhizome.Pending has, and their bytes
     in_flight: 0,
     in_flight_bytes: 0,
-    # those of them that are written
-    written_bytes: 0,
-    # those of them that are not: a queue of {id, request, bytes}
+    # what of them is in the pipe
+    window: Window.new(),
+    # those of them that are not written: a queue of {id, request, bytes, long bytes}
     front: [],
     back: [],
     next_id: 0,
     # when deadlines are looked at next: {monotonic ms, timer}
-    sweep: {:infinity, nil}
+    sweep: {:infinity, nil},
+    # whether callers of long reads are about to be watched
+    watch: false,
+    # who holds things in the daemon, by process and by number
+    holders: %{},
+    holder_pids: %{},
+    next_holder: 1
   ]
 
   @spec start_link(map()) :: GenServer.on_start()
@@ -115,6 +134,45 @@ defmodule Rhizome.PortOwner do
   def request(server, encoded_op, timeout) do
     GenServer.call(server, {:request, encoded_op, timeout}, :infinity)
   end
+
+  # Kinds of requests that need more: a read that may take long, with its limits,
+  # and one that makes the caller hold something in the daemon. The latter fails with
+  # the reason :unknown_holder if the owner has seen its caller go meanwhile.
+  @type kind :: {:long, Protocol.limits()} | {:holder, pos_integer()}
+  @spec request(GenServer.server(), binary(), timeout() | nil, kind() | nil) ::
+          binary() | {:error, Error.t()}
+  def request(server, encoded_op, timeout, nil), do: request(server, encoded_op, timeout)
+
+  def request(server, encoded_op, timeout, kind) do
+    GenServer.call(server, {:request, encoded_op, timeout, kind}, :infinity)
+  end
+
+  # request/3 in two halves, for a caller that has more to send.
+  @spec send_request(GenServer.server(), binary(), timeout() | nil, kind() | nil) :: term()
+  def send_request(server, encoded_op, timeout, nil) do
+    :gen_server.send_request(server, {:request, encoded_op, timeout})
+  end
+
+  def send_request(server, encoded_op, timeout, kind) do
+    :gen_server.send_request(server, {:request, encoded_op, timeout, kind})
+  end
+
+  @spec await_answer(term()) :: binary() | {:error, Error.t()}
+  def await_answer(request_id) do
+    case :gen_server.wait_response(request_id, :infinity) do
+      {:reply, answer} -> answer
+      {:error, {reason, server}} -> exit({reason, {GenServer, :call, [server]}})
+    end
+  end
+
+  # A request whose answer nobody waits for. It is carried out in its turn, and
+  # no limit refuses it.
+  @spec tell(GenServer.server(), binary()) :: :ok
+  def tell(server, encoded_op), do: GenServer.cast(server, {:request, encoded_op})
+
+  # The owner itself and the number under which the caller holds things there.
+  @spec holder(GenServer.server()) :: {:ok, {pid(), pos_integer()}} | {:error, Error.t()}
+  def holder(server), do: GenServer.call(server, :holder, :infinity)
 
   # How the daemon recovered, as it said in its hello.
   @spec recovered(GenServer.server()) :: {:ok, map() | :none} | {:error, Error.t()}
@@ -251,8 +309,7 @@ defmodule Rhizome.PortOwner do
         frame_bytes_max: hello[:frame_bytes_max] || @frame_bytes_max
     }
 
-    answer(events, 0, 0, state)
-    {:ok, state}
+    {:ok, answer(events, 0, 0, state)}
   end
 
   # A refused log stays refused however often one asks. Starting again would
@@ -307,14 +364,21 @@ defmodule Rhizome.PortOwner do
   ## Requests
 
   @impl true
-  def handle_call({:request, _encoded_op, _timeout}, _from, %{port: nil} = state) do
-    {:reply, {:error, state.refused}, state}
-  end
-
-  def handle_call({:request, encoded_op, timeout}, from, state) do
-    now = System.monotonic_time(:millisecond)
+  def handle_call({:request, encoded_op, timeout}, from, %{refused: nil} = state) do
+    now = now()
     state = state |> admit(encoded_op, timeout, from, now) |> drain(now, @frame_requests)
     {:noreply, write(state)}
+  end
+
+  def handle_call({:request, encoded_op, timeout, kind}, from, %{refused: nil} = state) do
+    now = now()
+    state = state |> admit(encoded_op, timeout, kind, from, now) |> drain(now, @frame_requests)
+    {:noreply, write(state)}
+  end
+
+  def handle_call(:holder, {pid, _tag}, %{refused: nil} = state) do
+    {holder, state} = hold(state, pid)
+    {:reply, {:ok, {self(), holder}}, state}
   end
 
   # What the daemon said once and is not asked again.
@@ -322,7 +386,10 @@ defmodule Rhizome.PortOwner do
     {:reply, {:ok, Map.get(state.hello, :recovered, :none)}, state}
   end
 
-  def handle_call(:recovered, _from, state), do: {:reply, {:error, state.refused}, state}
+  def handle_call(call, _from, %{refused: error} = state)
+      when call in [:holder, :recovered] or (is_tuple(call) and elem(call, 0) == :request) do
+    {:reply, {:error, error}, state}
+  end
 
   # A store lives on whatever strangers say to it.
   def handle_call(_unknown, _from, state) do
@@ -330,16 +397,27 @@ defmodule Rhizome.PortOwner do
   end
 
   @impl true
+  def handle_cast({:request, encoded_op}, %{refused: nil} = state) do
+    {:noreply, state |> enqueue(encoded_op) |> drain(now(), @frame_requests) |> write()}
+  end
+
   def handle_cast(_unknown, state), do: {:noreply, state}
 
   # Takes the requests that wait in the mailbox. Going through GenServer's
-  # loop for each of them would cost more than handling it.
+  # loop for each of them would cost more than handling it. All kinds of them are
+  # taken, or one process's would overtake each other.
   defp drain(state, _now, 0), do: state
 
   defp drain(state, now, left) do
     receive do
       {:"$gen_call", from, {:request, encoded_op, timeout}} ->
         state |> admit(encoded_op, timeout, from, now) |> drain(now, left - 1)
+
+      {:"$gen_call", from, {:request, encoded_op, timeout, kind}} ->
+        state |> admit(encoded_op, timeout, kind, from, now) |> drain(now, left - 1)
+
+      {:"$gen_cast", {:request, encoded_op}} ->
+        state |> enqueue(encoded_op) |> drain(now, left - 1)
     after
       0 -> state
     end
@@ -350,18 +428,8 @@ defmodule Rhizome.PortOwner do
 
     case refusal(state, bytes) do
       nil ->
-        id = state.next_id
         deadline = deadline(timeout || state.timeout, now)
-        Pending.put(id, {from, bytes, deadline})
-
-        %{
-          state
-          | next_id: Protocol.next_id(id),
-            in_flight: state.in_flight + 1,
-            in_flight_bytes: state.in_flight_bytes + bytes,
-            back: [{id, Protocol.request(id, encoded_op), bytes} | state.back],
-            sweep: sweep_by(state.sweep, deadline)
-        }
+        enqueue(state, encoded_op, {from, bytes, deadline, :short})
 
       error ->
         GenServer.reply(from, {:error, error})
@@ -369,10 +437,64 @@ defmodule Rhizome.PortOwner do
     end
   end
 
+  defp admit(state, encoded_op, timeout, {:long, limits}, from, now) do
+    timeout = timeout || state.timeout
+    encoded_op = Protocol.limit(encoded_op, limits, timeout)
+    bytes = IO.iodata_length(encoded_op) + Protocol.overhead()
+
+    case refusal(state, bytes) do
+      nil ->
+        deadline = deadline(timeout, now + @deadline_grace)
+        state |> watch_later() |> enqueue(encoded_op, {from, bytes, deadline, :long})
+
+      error ->
+        GenServer.reply(from, {:error, error})
+        state
+    end
+  end
+
+  defp admit(state, encoded_op, timeout, {:holder, holder}, from, now) do
+    if Map.has_key?(state.holder_pids, holder) do
+      admit(state, encoded_op, timeout, from, now)
+    else
+      details = %{reason: :unknown_holder, outcome: :not_sent}
+      GenServer.reply(from, {:error, Error.new(:no_snapshot, nil, details)})
+      state
+    end
+  end
+
+  defp admit(state, _encoded_op, _timeout, _unknown, from, _now) do
+    GenServer.reply(from, {:error, Error.bad_call()})
+    state
+  end
+
+  # A request for whose answer nobody waits.
+  defp enqueue(state, encoded_op) do
+    bytes = byte_size(encoded_op) + Protocol.overhead()
+    enqueue(state, encoded_op, {nil, bytes, :infinity, :short})
+  end
+
+  defp enqueue(state, encoded_op, {_from, bytes, deadline, kind} = entry) do
+    id = state.next_id
+    long_bytes = if kind == :long, do: bytes, else: 0
+    Pending.put(id, entry)
+
+    %{
+      state
+      | next_id: Protocol.next_id(id),
+        in_flight: state.in_flight + 1,
+        in_flight_bytes: state.in_flight_bytes + bytes,
+        back: [{id, Protocol.request(id, encoded_op), bytes, long_bytes} | state.back],
+        sweep: sweep_by(state.sweep, deadline)
+    }
+  end
+
   defp deadline(:infinity, _now), do: :infinity
   defp deadline(timeout, now), do: now + timeout
 
   ## Deadlines
+
+  defp now, do: System.monotonic_time(:millisecond)
 
   # :infinity is greater than any number. Deadlines mostly come in their order,
   # so the timer is mostly set already.
@@ -385,16 +507,17 @@ defmodule Rhizome.PortOwner do
 
   # Tells every caller whose time is up, and sets the timer for the next one.
   defp sweep(state) do
-    now = System.monotonic_time(:millisecond)
-    waiting = for {id, {from, _, deadline}} <- Pending.all(), from, do: {id, deadline}
+    now = now()
+    waiting = for {id, {from, _, deadline, _}} <- Pending.all(), from, do: {id, deadline}
     late = for {id, deadline} <- waiting, deadline <= now, do: id
 
     next =
       Enum.min(for({_id, deadline} <- waiting, deadline > now, do: deadline), fn -> :infinity end)
 
     state = drop_unsent(state, late)
-    Enum.each(late, &give_up_on/1)
-    %{state | sweep: sweep_by({:infinity, nil}, next)}
+    error = Error.new(:timeout, nil, %{outcome: :unknown})
+    state = Enum.reduce(late, state, &give_up_on(&1, &2, error))
+    write(%{state | sweep: sweep_by({:infinity, nil}, next)})
   end
 
   # Takes requests out of the queue and answers them: they never were sent.
@@ -403,25 +526,41 @@ defmodule Rhizome.PortOwner do
 
   defp drop_unsent(state, late) do
     late = MapSet.new(late)
-    {drop, keep} = Enum.split_with(queue(state), fn {id, _, _} -> id in late end)
+    {drop, keep} = Enum.split_with(queue(state), fn {id, _, _, _} -> id in late end)
 
-    for {id, _request, _bytes} <- drop do
-      {from, _bytes, _deadline} = Pending.take(id)
+    for {id, _request, _bytes, _long} <- drop do
+      {from, _bytes, _deadline, kind} = Pending.take(id)
+      unwatch(kind)
       message = "the time was up before the request was sent"
       GenServer.reply(from, {:error, Error.new(:timeout, message, not_sent())})
     end
 
-    bytes = for {_id, _request, bytes} <- drop, reduce: 0, do: (sum -> sum + bytes)
+    bytes = for {_id, _request, bytes, _long} <- drop, reduce: 0, do: (sum -> sum + bytes)
     %{leave(state, length(drop), bytes) | front: keep, back: []}
   end
 
   # The answer may still come, and opens the window again when it does.
-  defp give_up_on(id) do
-    with {from, bytes, _deadline} <- Pending.take(id) do
-      GenServer.reply(from, {:error, Error.new(:timeout, nil, %{outcome: :unknown})})
-      Pending.put(id, {nil, bytes, :infinity})
+  defp give_up_on(id, state, error) do
+    case Pending.take(id) do
+      nil ->
+        state
+
+      {from, bytes, _deadline, kind} ->
+        GenServer.reply(from, {:error, error})
+        unwatch(kind)
+
+        if kind == :short do
+          Pending.put(id, {nil, bytes, :infinity, :short})
+          state
+        else
+          Pending.put(id, {nil, bytes, :infinity, :long})
+          cancel(state, id)
+        end
     end
   end
+
+  # What nobody waits for any more need not be done. It is answered all the same.
+  defp cancel(state, id), do: enqueue(state, Protocol.encode_op({:cancel, id}))
 
   defp leave(state, count, bytes) do
     %{
@@ -432,6 +571,81 @@ defmodule Rhizome.PortOwner do
   end
 
   defp queue(state), do: state.front ++ Enum.reverse(state.back)
+
+  ## Callers of long reads
+
+  defp watch_later(%{watch: true} = state), do: state
+
+  defp watch_later(state) do
+    Process.send_after(self(), :watch, @watch_after)
+    %{state | watch: true}
+  end
+
+  # One that has died by now is told at once.
+  defp watch do
+    for {id, {{pid, _tag} = from, bytes, deadline, :long}} <- Pending.all() do
+      monitor = Process.monitor(pid)
+      Pending.watch(monitor, id)
+      Pending.put(id, {from, bytes, deadline, monitor})
+    end
+  end
+
+  # A message of its end that is on its way is about nothing then.
+  defp unwatch(monitor) when is_reference(monitor) do
+    Pending.unwatch(monitor)
+    Process.demonitor(monitor)
+  end
+
+  defp unwatch(_kind), do: true
+
+  # It is dead. What still waits here is never sent.
+  defp abandon(state, id) do
+    {from, bytes, _deadline, _monitor} = Pending.take(id)
+    Pending.put(id, {from, bytes, :infinity, :long})
+
+    case drop_unsent(state, [id]) do
+      %{in_flight: in_flight} = dropped when in_flight < state.in_flight ->
+        dropped
+
+      state ->
+        Pending.put(id, {nil, bytes, :infinity, :long})
+        cancel(state, id)
+    end
+  end
+
+  ## Holders
+
+  defp hold(state, pid) do
+    case state.holders do
+      %{^pid => {holder, _monitor}} ->
+        {holder, state}
+
+      _none ->
+        holder = state.next_holder
+
+        {holder,
+         %{
+           state
+           | next_holder: holder + 1,
+             holders: Map.put(state.holders, pid, {holder, Process.monitor(pid)}),
+             holder_pids: Map.put(state.holder_pids, holder, pid)
+         }}
+    end
+  end
+
+  # All that a dead process had asked for was asked for before this.
+  defp release_all_of(state, pid, monitor) do
+    case Map.pop(state.holders, pid) do
+      {{holder, ^monitor}, holders} ->
+        enqueue(
+          %{state | holders: holders, holder_pids: Map.delete(state.holder_pids, holder)},
+          Protocol.encode_op({:release_holder, holder})
+        )
+
+      _no_holder ->
+        state
+    end
+  end
 
   ## Limits
 
@@ -458,26 +672,60 @@ defmodule Rhizome.PortOwner do
 
   ## Writing
 
-  defp write(%{front: [], back: []} = state), do: state
-  defp write(%{written_bytes: bytes} = state) when bytes >= @window_bytes, do: state
+  defp write(state) do
+    cond do
+      Window.open?(state.window) and (state.front != [] or state.back != []) ->
+        state |> turn() |> write_frame() |> write()
 
-  defp write(%{front: []} = state) do
-    write(%{state | front: Enum.reverse(state.back), back: []})
+      Window.ping?(state.window) ->
+        {ping, 1, state} = ping([], 0, state)
+        command(state.port, Protocol.frame(ping, 1))
+        state
+
+      true ->
+        state
+    end
   end
 
-  defp write(state) do
-    {requests, count, bytes, rest} = gather(state.front, [], 0, 0)
+  defp turn(%{front: []} = state), do: %{state | front: Enum.reverse(state.back), back: []}
+  defp turn(state), do: state
+
+  defp write_frame(state) do
+    {requests, count, bytes, long_bytes, last, rest} = gather(state.front, [], 0, 0, 0, nil)
+    window = Window.written(state.window, last, bytes, long_bytes)
+    {requests, count, state} = ping(requests, count, %{state | front: rest, window: window})
     command(state.port, Protocol.frame(requests, count))
-    write(%{state | front: rest, written_bytes: state.written_bytes + bytes})
+    state
   end
 
   # The requests of one frame, in order; the first one whatever its size.
-  defp gather([{_id, request, bytes} | rest], acc, n, size)
+  defp gather([{id, request, bytes, long_bytes} | rest], acc, n, size, long_size, _last)
        when n == 0 or (n < @frame_requests and size + bytes <= @frame_bytes) do
-    gather(rest, [acc | request], n + 1, size + bytes)
+    gather(rest, [acc | request], n + 1, size + bytes, long_size + long_bytes, id)
   end
 
-  defp gather(rest, acc, n, size), do: {acc, n, size, rest}
+  defp gather(rest, acc, n, size, long_size, last), do: {acc, n, size, long_size, last, rest}
+
+  # The requests of a frame with a ping behind them, if it is time for one.
+  defp ping(requests, count, state) do
+    if Window.ping?(state.window) do
+      id = state.next_id
+      encoded_op = Protocol.encode_op({:ping})
+      bytes = byte_size(encoded_op) + Protocol.overhead()
+      Pending.put(id, {nil, bytes, :infinity, :ping})
+
+      {[requests | Protocol.request(id, encoded_op)], count + 1,
+       %{
+         state
+         | next_id: Protocol.next_id(id),
+           in_flight: state.in_flight + 1,
+           in_flight_bytes: state.in_flight_bytes + bytes,
+           window: Window.pinged(state.window, bytes)
+       }}
+    else
+      {requests, count, state}
+    end
+  end
 
   defp not_sent, do: %{outcome: :not_sent}
 
@@ -499,9 +747,7 @@ defmodule Rhizome.PortOwner do
   def handle_info({port, {:data, frame}}, %{port: port} = state) do
     case Protocol.decode_frame(frame) do
       {:ok, replies} ->
-        {count, bytes} = answer(replies, 0, 0, state)
-        state = leave(state, count, bytes)
-        {:noreply, write(%{state | written_bytes: state.written_bytes - bytes})}
+        {:noreply, replies |> answer(0, 0, state) |> write()}
 
       :error ->
         close(port)
@@ -510,6 +756,21 @@ defmodule Rhizome.PortOwner do
   end
 
   def handle_info(:sweep, state), do: {:noreply, sweep(state)}
+
+  def handle_info(:watch, state) do
+    watch()
+    {:noreply, %{state | watch: false}}
+  end
+
+  def handle_info({:DOWN, monitor, :process, pid, _reason}, state) do
+    state =
+      case Pending.unwatch(monitor) do
+        nil -> release_all_of(state, pid, monitor)
+        id -> abandon(state, id)
+      end
+
+    {:noreply, write(state)}
+  end
 
   def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
     down(state, Protocol.exit_reason(status))
@@ -524,11 +785,24 @@ defmodule Rhizome.PortOwner do
   def handle_info({:EXIT, _linked, reason}, state), do: {:stop, reason, state}
   def handle_info(_message, state), do: {:noreply, state}
 
+  # `count` and `bytes` are those of answers to short requests, which say that
+  # these were read.
   defp answer([{id, answer} | rest], count, bytes, state) when is_integer(id) do
     case Pending.take(id) do
-      {from, size, _deadline} ->
+      {from, size, _deadline, :short} ->
         if from, do: GenServer.reply(from, answer)
         answer(rest, count + 1, bytes + size, state)
+
+      {from, size, _deadline, kind} ->
+        if from, do: GenServer.reply(from, answer)
+        unwatch(kind)
+
+        window =
+          if kind == :ping,
+            do: Window.ping_answered(state.window, size),
+            else: Window.read_answered(state.window, id, size)
+
+        answer(rest, count, bytes, leave(%{state | window: window}, 1, size))
 
       nil ->
         answer(rest, count, bytes, state)
@@ -536,61 +810,15 @@ defmodule Rhizome.PortOwner do
   end
 
   defp answer([{name, term} | rest], count, bytes, state) do
-    event(name, term, state)
+    Events.hear(name, term, state)
     answer(rest, count, bytes, state)
   end
 
   defp answer([_unknown | rest], count, bytes, state), do: answer(rest, count, bytes, state)
-  defp answer([], count, bytes, _state), do: {count, bytes}
 
-  ## Events
-
-  defp event(:seq, seq, %{entry: entry}) when entry != nil do
-    Directories.acknowledged(entry, seq)
+  defp answer([], count, bytes, state) do
+    leave(%{state | window: Window.answered(state.window, bytes)}, count, bytes)
   end
-
-  defp event(:checkpointed, %{seq: seq, bytes: bytes, ms: ms}, state) do
-    Telemetry.execute(
-      [:rhizome, :checkpoint, :stop],
-      %{duration: System.convert_time_unit(ms, :millisecond, :native), bytes: bytes},
-      %{store: state.store, dir: state.dir, seq: seq}
-    )
-  end
-
-  defp event(:checkpoint_failed, {code, message, details}, state) do
-    error = Error.new(code, message, details)
-
-    Telemetry.execute(
-      [:rhizome, :checkpoint, :failed],
-      %{system_time: System.system_time()},
-      %{store: state.store, dir: state.dir, error: error}
-    )
-
-    Logger.warning(
-      "Rhizome #{inspect(state.store)} in #{state.dir} could not write a checkpoint and goes on " <>
-        "without: #{Exception.message(error)}"
-    )
-  end
-
-  defp event(:log, status, state) when status in [:full, :ok] do
-    Telemetry.execute(
-      [:rhizome, :log, status],
-      %{system_time: System.system_time()},
-      %{store: state.store, dir: state.dir}
-    )
-
-    if status == :full do
-      Logger.error(
-        "Rhizome #{inspect(state.store)}: there is no room for the log in #{state.dir}. " <>
-          "Mutations fail with :log_full until there is; reads go on"
-      )
-    else
-      Logger.info("Rhizome #{inspect(state.store)}: there is room in #{state.dir} again")
-    end
-  end
-
-  # Others are for clients that know them.
-  defp event(_name, _term, _state), do: :ok
 
   ## Ends
 
@@ -618,14 +846,15 @@ defmodule Rhizome.PortOwner do
   defp note_end(_reason, state), do: Directories.unfailed(state.dir)
 
   defp fail_pending(state, code, message) do
-    unsent = for {id, _request, _bytes} <- queue(state), into: MapSet.new(), do: id
+    unsent = for {id, _request, _bytes, _long} <- queue(state), into: MapSet.new(), do: id
 
-    for {id, {from, _bytes, _deadline}} <- Pending.all(), Pending.take(id), from do
+    for {id, {from, _bytes, _deadline, kind}} <- Pending.all(), Pending.take(id), from do
+      unwatch(kind)
       outcome = if id in unsent, do: :not_sent, else: :unknown
       GenServer.reply(from, {:error, Error.new(code, message, %{outcome: outcome})})
     end
 
-    %{state | in_flight: 0, in_flight_bytes: 0, written_bytes: 0, front: [], back: []}
+    %{state | in_flight: 0, in_flight_bytes: 0, window: Window.new(), front: [], back: []}
   end
 
   @impl true
@@ -633,8 +862,8 @@ defmodule Rhizome.PortOwner do
   def terminate(_reason, %{port: nil}), do: :ok
 
   def terminate(reason, state) do
-    deadline = System.monotonic_time(:millisecond) + state.grace
-    {end_of_daemon, state} = finish_in_flight(state, deadline)
+    deadline = now() + state.grace
+    {end_of_daemon, state} = finish(state, deadline)
     state = fail_pending(state, :stopped, "the store was stopped before the daemon answered")
 
     Telemetry.execute(
@@ -662,6 +891,25 @@ defmodule Rhizome.PortOwner do
     )
   end
 
+  # Long reads have half of the time. The daemon needs some for itself.
+  defp finish(state, deadline) do
+    case finish_in_flight(state, deadline - div(state.grace, 2)) do
+      {:orderly, state} -> state |> cancel_all() |> write() |> finish_in_flight(deadline)
+      died -> died
+    end
+  end
+
+  defp cancel_all(state) do
+    long = for {id, {from, _, _, kind}} <- Pending.all(), from, kind != :short, do: id
+    message = "the store was stopped before the read was done"
+
+    Enum.reduce(
+      long,
+      state,
+      &give_up_on(&1, &2, Error.new(:stopped, message, %{outcome: :unknown}))
+    )
+  end
+
   # Answers what was accepted, accepts no more, until the deadline or until
   # nobody waits any longer.
   defp finish_in_flight(%{port: port} = state, deadline) do
@@ -676,7 +924,7 @@ defmodule Rhizome.PortOwner do
         message = "the daemon died (#{inspect(Protocol.exit_reason(status))}) before it answered"
         {:died, fail_pending(state, :daemon_down, message)}
 
-      {:"$gen_call", from, {:request, _encoded_op, _timeout}} ->
+      {:"$gen_call", from, call} when call == :holder or elem(call, 0) == :request ->
         GenServer.reply(from, {:error, Error.new(:stopped, nil, not_sent())})
         finish_in_flight(state, deadline)
 
@@ -688,10 +936,10 @@ defmodule Rhizome.PortOwner do
   end
 
   defp somebody_waits? do
-    Enum.any?(Pending.all(), fn {_id, {from, _bytes, _deadline}} -> from != nil end)
+    Enum.any?(Pending.all(), fn {_id, entry} -> elem(entry, 0) != nil end)
   end
 
-  defp time_left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
+  defp time_left(deadline), do: max(deadline - now(), 0)
 
   defp close(port) do
     Port.close(port)
@@ -736,6 +984,8 @@ defmodule Rhizome.PortOwner do
   defp summary(other), do: other
 
   defp redact({:"$gen_call", from, {:request, op, _}}), do: {:request, byte_size(op), from}
+  defp redact({:"$gen_call", from, {:request, op, _, _}}), do: {:request, byte_size(op), from}
+  defp redact({:"$gen_cast", {:request, op}}), do: {:request, byte_size(op)}
   defp redact({port, {:data, frame}}), do: {port, {:data, byte_size(frame)}}
   defp redact(message), do: message
 end

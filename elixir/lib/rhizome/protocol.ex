@@ -7,8 +7,8 @@ defmodule Rhizome.Protocol do
   # puts an id in front of the bytes and looks an id up. Both sides of that are
   # here:
   #
-  #     caller   encode_op/1                          decode_answer/1
-  #     owner    request/2, frame/2                   decode_frame/1
+  #     caller   encode_op/1, encode_limits/1         decode_answer/1
+  #     owner    limit/3, request/2, frame/2          decode_frame/1
 
   alias Rhizome.Error
 
@@ -22,6 +22,7 @@ defmodule Rhizome.Protocol do
   @small_tuple 104
   @list 108
   @nil_tag 106
+  @map 116
 
   # Bytes that a request adds to its Op, at most, and a frame of one to that:
   # tuple and id; length, version, list header and tail.
@@ -31,7 +32,13 @@ defmodule Rhizome.Protocol do
   # Ids are small integers of the VM and wrap long before they stop being so.
   @id_max 0x7FF_FFFF_FFFF_FFFF
 
+  # The time that the daemon gives a read which says nothing about it.
+  @deadline_default 5_000
+
   @type id :: non_neg_integer()
+
+  # The pairs of a map, encoded, and how many they are.
+  @type limits :: {non_neg_integer(), binary()}
 
   def version, do: @version
 
@@ -39,10 +46,32 @@ defmodule Rhizome.Protocol do
   def overhead, do: @request_overhead + @frame_overhead
 
   # An Op without the version byte, to be spliced into a frame.
-  @spec encode_op(tuple()) :: binary()
+  @spec encode_op(tuple() | atom() | integer()) :: binary()
   def encode_op(op) do
     <<@etf, encoded::binary>> = :erlang.term_to_binary(op)
     encoded
+  end
+
+  # The options of a read that may take long, without the time that it has.
+  @spec encode_limits(map()) :: limits()
+  def encode_limits(limits) when limits == %{}, do: {0, <<>>}
+
+  def encode_limits(limits) do
+    <<@etf, @map, count::32, pairs::binary>> = :erlang.term_to_binary(limits)
+    {count, pairs}
+  end
+
+  # The Op with its limits and the time that it has.
+  @spec limit(binary(), limits(), timeout()) :: iodata()
+  def limit(encoded_op, {0, <<>>}, @deadline_default), do: encoded_op
+
+  def limit(encoded_op, {count, pairs}, deadline) do
+    [
+      <<@small_tuple, 3, encode_op(:with)::binary, @map, count + 1::32>>,
+      encode_op(:deadline),
+      encode_op(deadline),
+      pairs | encoded_op
+    ]
   end
 
   @spec next_id(id()) :: id()
@@ -50,7 +79,7 @@ defmodule Rhizome.Protocol do
   def next_id(id), do: id + 1
 
   # {Id, Op}
-  @spec request(id(), binary()) :: iolist()
+  @spec request(id(), iodata()) :: iolist()
   def request(id, encoded_op) when id < 0x8000_0000 do
     [<<@small_tuple, 2, @integer, id::32>> | encoded_op]
   end
@@ -99,11 +128,15 @@ defmodule Rhizome.Protocol do
   # Keys and values were written by this VM or by one that shares the store,
   # so their atoms may be new here: no `[:safe]`.
   @spec decode_answer(binary()) ::
-          {:ok, term()} | {:ok, [term()], term()} | {:error, Error.t()}
+          {:ok, term()}
+          | {:ok, [term()], term()}
+          | {:ok, [term()], term(), why :: atom()}
+          | {:error, Error.t()}
   def decode_answer(<<@etf, tag, _rest::binary>> = answer) when tag != @compressed do
     case :erlang.binary_to_term(answer) do
       {:ok, _result} = ok -> ok
       {:ok, items, _next} = page when is_list(items) -> page
+      {:ok, items, _next, _why} = page when is_list(items) -> page
       {:error, {code, message, details}} -> {:error, Error.new(code, message, details)}
     end
   end

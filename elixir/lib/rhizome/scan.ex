@@ -2,8 +2,12 @@ defmodule Rhizome.Scan do
   @moduledoc false
   # A walk over a range of a view, page by page. It is a value: what is left of
   # the walk is where it goes on and how many elements are still wanted.
+  #
+  # A page that a limit of the daemon has ended says so. A stream and whatever is
+  # a page itself go on from there; a list is whole or an error, which says where it
+  # has stopped.
 
-  alias Rhizome.{Client, Page, View}
+  alias Rhizome.{Client, Condition, Error, Page, Version, View}
 
   defstruct [
     :view,
@@ -13,16 +17,22 @@ defmodule Rhizome.Scan do
     :to,
     :page_size,
     :timeout,
+    # options of `with`: :where, :rows and :memory
+    limits: %{},
     # elements still wanted; :infinity is greater than every number
     left: :infinity
   ]
+
+  # A request for so many at most is carried out at once and not on a worker:
+  # nothing is gained by watching over it.
+  @short 256
 
   @start_options [:from, :beyond, :after, :position, :cursor]
   @end_options [:to, :before]
 
   # `options` are validated by one of the schemas :walk, :stream and :page.
   def new(view, options) do
-    view = View.of(view)
+    view = Version.at(View.of(view), options)
 
     %__MODULE__{
       view: view,
@@ -32,39 +42,78 @@ defmodule Rhizome.Scan do
       to: to(options),
       page_size: Map.get(options, :page_size, 1_000),
       left: Map.get(options, :limit, :infinity),
-      timeout: options[:timeout]
+      timeout: options[:timeout],
+      limits: limits(options)
     }
   end
+
+  # The options of `with` that a read may have.
+  @spec limits(map()) :: map()
+  def limits(options)
+      when is_map_key(options, :where) or is_map_key(options, :max_rows) or
+             is_map_key(options, :max_memory) do
+    for {name, value} <- options, limit = limit(name, value), into: %{}, do: limit
+  end
+
+  def limits(_options), do: %{}
+
+  defp limit(:where, condition), do: {:where, Condition.wire!(condition)}
+  defp limit(:max_rows, count), do: {:rows, count}
+  defp limit(:max_memory, bytes), do: {:memory, bytes}
+  defp limit(_name, _value), do: nil
 
   # Every page until the end, as one list.
   def to_list(scan), do: to_list(scan, [])
 
   defp to_list(scan, pages) do
     case next!(scan) do
-      {items, nil} when pages == [] -> items
-      {items, nil} -> Enum.concat(Enum.reverse([items | pages]))
-      {items, scan} -> to_list(scan, [items | pages])
+      {items, nil, _why} when pages == [] -> items
+      {items, nil, _why} -> Enum.concat(Enum.reverse([items | pages]))
+      {items, next, nil} -> to_list(next, [items | pages])
+      {items, next, why} -> to_list_behind(why, scan, next, [items | pages])
     end
   end
+
+  # What had to be left for the next request is no loss.
+  defp to_list_behind(:memory_budget, %{from: from}, %{from: behind} = next, pages)
+       when behind != from do
+    to_list(next, pages)
+  end
+
+  defp to_list_behind(why, _scan, next, pages), do: raise(stopped(why, next, pages))
 
   def stream(scan) do
     Stream.resource(
       fn -> scan end,
       fn
         nil -> {:halt, nil}
-        scan -> next!(scan)
+        scan -> scan |> next!() |> go_on(scan)
       end,
       fn _scan -> :ok end
     )
   end
 
-  # The next items and the walk behind them, nil at its end.
-  def next!(%{left: 0}), do: {[], nil}
+  # There is no going on where a limit leaves no room for one step.
+  defp go_on({items, %{from: from} = next, why}, %{from: from}) when why != nil do
+    raise stopped(why, next, [items])
+  end
+
+  defp go_on({items, next, _why}, _scan), do: {items, next}
+
+  defp stopped(why, scan, pages) do
+    count = for page <- pages, reduce: 0, do: (count -> count + length(page))
+    Error.new(why, nil, %{table: scan.view.table, next: scan.from, count: count})
+  end
+
+  # The next items, the walk behind them, nil at its end, and the limit, if one
+  # has ended the page.
+  def next!(%{left: 0}), do: {[], nil, nil}
 
   def next!(scan) do
     case request(scan, min(scan.left, scan.page_size)) do
-      {:ok, items, :done} -> {items, nil}
-      {:ok, items, next} -> {items, advance(scan, items, next)}
+      {:ok, items, :done} -> {items, nil, nil}
+      {:ok, items, next} -> {items, advance(scan, items, next), nil}
+      {:ok, items, next, why} -> {items, advance(scan, items, next), why}
       {:error, error} -> raise error
     end
   end
@@ -84,6 +133,7 @@ defmodule Rhizome.Scan do
     case request(scan, scan.left) do
       {:ok, items, :done} -> {:ok, %Page{items: items, next: nil}}
       {:ok, items, next} -> {:ok, %Page{items: items, next: next}}
+      {:ok, items, next, why} -> {:ok, %Page{items: items, next: next, stopped: why}}
       {:error, error} -> {:error, error}
     end
   end
@@ -100,7 +150,9 @@ defmodule Rhizome.Scan do
     op =
       {:scan, view.table, View.wire(view), scan.what, scan.direction, scan.from, scan.to, limit}
 
-    Client.request(view.store, op, scan.timeout)
+    if limit <= @short and scan.limits == %{},
+      do: Client.request(view.store, op, scan.timeout),
+      else: Client.read(view.store, op, scan.limits, scan.timeout)
   end
 
   # From and To of the protocol. A key may be any term, nil included, so what

@@ -63,13 +63,18 @@ defmodule Rhizome.Startup do
   defp arguments(options) do
     limits = [
       {"--memory-limit", options.memory_limit},
-      {"--frame-bytes-max", options[:frame_bytes_max]}
+      {"--frame-bytes-max", options[:frame_bytes_max]},
+      {"--snapshots-max", options[:max_snapshots]},
+      {"--snapshot-age-max", age(options[:max_snapshot_age])}
     ]
 
     ["port"] ++
       for({name, n} when is_integer(n) <- limits, argument <- [name, "#{n}"], do: argument) ++
       directory_arguments(options)
   end
+
+  defp age(:infinity), do: 0
+  defp age(milliseconds), do: milliseconds
 
   defp directory_arguments(%{dir: nil}), do: []
 
@@ -296,7 +301,8 @@ defmodule Rhizome.Startup do
   defp turn_away(from, call), do: GenServer.reply(from, {:error, too_early(call)})
 
   defp too_early({:request, _encoded_op, _timeout}), do: starting()
-  defp too_early(:recovered), do: starting()
+  defp too_early({:request, _encoded_op, _timeout, _kind}), do: starting()
+  defp too_early(call) when call in [:holder, :recovered], do: starting()
   defp too_early(_unknown), do: Error.bad_call()
 
   defp starting do

@@ -4,7 +4,8 @@ defmodule Rhizome.Table do
 
   It holds the names of the store and the table and the table's type, and
   nothing in the daemon: it stays valid when the daemon is restarted, and says
-  `:no_table` until the table is there again.
+  `:no_table` until the table is there again. In the place of the store it may
+  have a snapshot, a fork or a transaction of it (`Rhizome.on/2`).
 
   Wherever a view is expected a table stands for its fwd side, `Enum` and
   `Enum.into/2` included:
@@ -57,7 +58,7 @@ defmodule Rhizome.Table do
           | :many_to_one
           | :many_to_many
 
-  @type t :: %__MODULE__{store: GenServer.server(), name: name(), type: type()}
+  @type t :: %__MODULE__{store: Rhizome.target(), name: name(), type: type()}
 
   @doc """
   The types of tables.

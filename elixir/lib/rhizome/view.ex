@@ -35,7 +35,7 @@ defmodule Rhizome.View do
 
   @type side :: :fwd | :bwd
   @type t :: %__MODULE__{
-          store: GenServer.server(),
+          store: Rhizome.target(),
           table: Table.name(),
           type: Table.type(),
           side: side(),

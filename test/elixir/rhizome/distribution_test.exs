@@ -34,6 +34,10 @@ defmodule Rhizome.DistributionTest do
           batch = Rhizome.Batch.new() |> Rhizome.Batch.insert(Rhizome.handle(pid, :s, :set), 2)
           [_change] = Rhizome.run!(store, batch)
           IO.puts("set \#{inspect(Rhizome.to_list(set) == [1, 2, :a, self()])}")
+          {:ok, %{ref: ref}} = Rhizome.subscribe(store, [set])
+          handle = Rhizome.Handle.insert!(Rhizome.Handle.new(set), :told)
+          told = receive(do: ({:rhizome, ^ref, {:changes, [%{seq: seq, changes: told}]}} -> {seq, told}))
+          IO.puts("told \#{inspect(told == {handle.seq, [{:s, :insert, :told}]})}")
           os_pid = Rhizome.info(store).os_pid
           System.cmd("/bin/sh", ["-c", "kill -s STOP \#{os_pid}"])
           {:error, late} = Rhizome.ping(store, timeout: 50)
@@ -47,6 +51,7 @@ defmodule Rhizome.DistributionTest do
 
       assert await_line(client, "pings") == "[:ok, :ok, :ok, :ok]"
       assert await_line(client, "set") == "true"
+      assert await_line(client, "told") == "true"
       assert await_line(client, "late") == "timeout"
       assert await_line(client, "nobody") =~ "not_sent: the store's node :nobody@localhost"
       assert await_exit(client, 20_000) == 0
