@@ -10,7 +10,9 @@
 extern "C" {
 #include "core/epoch.h"
 #include "core/key.h"
+#include "core/load.h"
 #include "core/mem.h"
+#include "core/snapshot.h"
 #include "core/store.h"
 #include "core/table.h"
 #include "core/tree.h"
