@@ -389,6 +389,16 @@ static enum status walk_filter(struct walk *walk)
     return ST_OK;
 }
 
+/* A Condition must be one even where there is nothing to look at. */
+static enum status call_check_where(struct call *call)
+{
+    struct walk walk = {.call = call};
+    enum status st = walk_filter(&walk);
+
+    filter_free(walk.filter);
+    return st;
+}
+
 static void walk_scan(struct walk *walk)
 {
     struct call *call = walk->call;
@@ -706,8 +716,9 @@ enum status cmd_count(struct call *call)
     if (!empty)
         count = view_count(&call->view, &walk.range, NULL);
     if (!call->options.where.size || !count) {
+        st = call_check_where(call);
         put_u64(call->out, count);
-        return ST_OK;
+        return st;
     }
     if (walk_is_long(call, count))
         return reading_start(call);
@@ -837,9 +848,10 @@ enum status cmd_scan(struct call *call)
     if (st < 0)
         return st;
     if (empty) {
+        st = call_check_where(call);
         put_list_end(call->out, put_list_begin(call->out), 0);
         put_atom(call->out, "done");
-        return ST_OK;
+        return st;
     }
     if (walk_is_long(call, scan_elements(call, what, &walk.range, limit)))
         return reading_start(call);

@@ -269,6 +269,126 @@ static struct bytes op_key(struct commit *commit, const struct call *call)
     return bytes_of(NULL, 0);
 }
 
+/* Has anything changed at a key of a side since the base? */
+static bool key_changed(struct commit *commit, const struct table *table,
+                        enum side side, struct bytes key)
+{
+    struct buffer *encoded = &commit->until[1];
+    const struct table *base = base_table(commit, table);
+    struct view views[2] = {{.table = base, .side = side},
+                            {.table = table, .side = side}};
+    struct bound bound = {.kind = BOUND_INCLUSIVE};
+    struct range range = {ASCENDING, bound, bound};
+    bool same = true;
+
+    encoded->size = 0;
+    if (!base || !table_has_side(table, side) || !key.size ||
+        key_encode(key, encoded) < 0)
+        return false;
+    range.from.first = range.to.first = buffer_bytes(encoded);
+    if (view_same(&commit->same, &views[0], &views[1], &range, NULL, false,
+                  &same) < 0)
+        return false;
+    return !same;
+}
+
+/* The side that a view or a Side is of. */
+static enum side op_side(struct reader view)
+{
+    struct bytes word;
+
+    reader_tuple_of(&view, 2);
+    return reader_atom(&view, &word) && bytes_equal(word, BYTES("bwd"))
+               ? SIDE_BWD
+               : SIDE_FWD;
+}
+
+/* The key that an element of a list is about: it, or its first half. */
+static struct bytes item_key(struct reader item, const struct table *table,
+                             bool keys)
+{
+    if (!keys && (table_has_second(table) || table_has_value(table)))
+        reader_tuple_of(&item, 2);
+    return reader_term(&item);
+}
+
+/* Finds the first key in the list of an Op that has changed. */
+static struct bytes list_blame(struct commit *commit, const struct call *call,
+                               const struct table *table)
+{
+    bool keys = call->command->run == cmd_get_all;
+    struct reader args = call->args;
+    struct list list;
+    enum side side;
+
+    reader_term(&args);
+    side = op_side(args);
+    if (!keys && reader_tuple_of(&args, 2)) { /* of one key, all of it */
+        reader_term(&args);
+        return reader_term(&args);
+    }
+    reader_term(&args);
+    if (!reader_list(&args, &list))
+        return bytes_of(NULL, 0);
+    while (list.left > 0) {
+        struct reader *next = list_next(&list);
+        struct bytes key = item_key(*next, table, keys);
+
+        reader_term(next);
+        if (key_changed(commit, table, side, key))
+            return key;
+    }
+    return bytes_of(NULL, 0);
+}
+
+/* Says which table and key of it an Op is about. True if that key is known to
+ * have changed. */
+static bool op_blame(struct commit *commit, struct bytes op)
+{
+    struct complaint *complaint = &commit->call->complaint;
+    struct call call = commit_call(commit, commit->head, op);
+    struct reader reader = reader_of(op);
+    const struct table *table;
+    struct reader view;
+
+    if (call_parse(&call, &reader) < 0 || call.command->arity == 0)
+        return false;
+    view = call.args;
+    complaint->table = reader_term(&view);
+    complaint->key_term = bytes_of(NULL, 0);
+    table = head_table(commit, complaint->table);
+    if (!table)
+        return false;
+    if (call.command->run == cmd_get_all ||
+        call.command->run == cmd_insert_all ||
+        call.command->run == cmd_delete_all) {
+        complaint->key_term = list_blame(commit, &call, table);
+        return complaint->key_term.size > 0;
+    }
+    complaint->key_term = op_key(commit, &call);
+    return key_changed(commit, table, op_side(view), complaint->key_term);
+}
+
+/* The same for the first Op of a batch whose key has changed, or the first. */
+static void batch_blame(struct commit *commit, struct reader ops)
+{
+    struct bytes first = {NULL, 0};
+    struct list list;
+
+    if (!reader_list(&ops, &list))
+        return;
+    while (list.left > 0) {
+        struct bytes op = reader_term(list_next(&list));
+
+        if (op_blame(commit, op))
+            return;
+        if (!first.size)
+            first = op;
+    }
+    if (first.size)
+        op_blame(commit, first);
+}
+
 /* A conflict over the Op of `note`: says which table and key, if it can. */
 static enum status conflict(struct commit *commit, const struct note *note)
 {
@@ -277,14 +397,17 @@ static enum status conflict(struct commit *commit, const struct note *note)
     struct call call = commit_call(commit, commit->head, note->op);
     struct buffer *key;
 
-    if (call_parse(&call, &op) < 0 || call.command->arity == 0 ||
-        call.command->run == cmd_batch)
+    if (call_parse(&call, &op) < 0 || call.command->arity == 0)
         return ST_CONFLICT;
-    complaint->table = reader_term(&op);
-    if (!is_walk(&call) || !commit->same.key.first.size) {
-        complaint->key_term = op_key(commit, &call);
+    if (call.command->run == cmd_batch) {
+        batch_blame(commit, call.args);
         return ST_CONFLICT;
     }
+    if (!is_walk(&call) || !commit->same.key.first.size) {
+        op_blame(commit, note->op);
+        return ST_CONFLICT;
+    }
+    complaint->table = reader_term(&op);
     key = &commit->commands->scratch[SCRATCH_KEY];
     key->size = 0;
     if (buffer_append(key, commit->same.key.first) == ST_OK)
@@ -631,12 +754,19 @@ static bool ops_write(const struct call *call)
     return writes;
 }
 
-/* Nothing was changed, and nothing is to be: only reads are left. */
+/* Nothing was changed, and nothing is to be: only reads are left, and what is
+ * told of them. After an error that is nothing, so it is not noted either. */
 static enum status commit_nothing(struct call *call, struct version *fork,
                                   uint64_t seq)
 {
+    struct note **end = version_journal(fork)->end;
+    enum status st;
+
     put_u64(call->out, seq);
-    return run_ops(call, fork, NULL, NULL, &call->shows);
+    st = run_ops(call, fork, NULL, NULL, &call->shows);
+    while (st < 0 && !version_journal(fork)->full && *end)
+        note_drop(*end);
+    return st;
 }
 
 enum status commit_fork(struct call *call, struct version *fork)

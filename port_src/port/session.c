@@ -301,14 +301,6 @@ static size_t output_waiting(const struct session *session)
     return bytes;
 }
 
-/* The same, and what requests take that wait for their turn: no more are read
- * while it is much. */
-static bool session_is_full(const struct session *session)
-{
-    return output_waiting(session) + readings_bytes(session->readings) >=
-           QUEUE_HIGH;
-}
-
 static void output_failed(struct session *session, int error)
 {
     if (session->ending && session->status != EXIT_STOPPED)
@@ -617,7 +609,7 @@ static void pump_others(struct session *session)
         output_flush(session);
         again = !room || (!session->ending && feed_more(feed));
     } while (again && !session->dead && output_waiting(session) < QUEUE_HIGH);
-    session->blocked = session_is_full(session);
+    session->blocked = output_waiting(session) >= QUEUE_HIGH;
 }
 
 /* All that was read is done, and nothing more will come. */
@@ -638,8 +630,8 @@ static void session_pump(struct session *session)
     if (!session->opened || session->dead)
         return;
     pump_release(session);
-    while (!session->ending && !session_is_full(session) && budget > 0 &&
-           !drained) {
+    while (!session->ending && output_waiting(session) < QUEUE_HIGH &&
+           budget > 0 && !drained) {
         if (!commands_busy(session->commands)) {
             drained = !pump_open(session);
             continue;

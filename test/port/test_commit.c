@@ -68,7 +68,13 @@ static const struct contest contests[] = {
     {"{insert,s,fwd,9}," WRITE, "{delete,s,fwd,9}", "#{table=>s,key=>9}"},
 
     {"{get_all,o,fwd,[1,7]}," WRITE, "{insert,o,fwd,{7,theirs}}",
-     "#{table=>o}"},
+     "#{table=>o,key=>7}"},
+    {"{insert_all,o,fwd,[{5,mine},{7,mine}]}", "{insert,o,fwd,{7,theirs}}",
+     "#{table=>o,key=>7}"},
+    {"{delete_all,m,bwd,[{x,1},{q,1}]}", "{insert,m,fwd,{1,q}}",
+     "#{table=>m,key=>q}"},
+    {"{batch,[{insert,s,fwd,55},{insert,o,fwd,{7,mine}}]}",
+     "{insert,o,fwd,{7,theirs}}", "#{table=>o,key=>7}"},
     {"{get_all,o,fwd,[1,7]}," WRITE, "{insert,o,fwd,{8,theirs}}", NULL},
     {"{table_type,o}," WRITE, "{insert,o,fwd,{1,theirs}}", NULL},
 
@@ -200,7 +206,7 @@ static const struct contest contests[] = {
 
     /* Batches, and a batch within what becomes one. */
     {"{batch,[{insert,s,fwd,{t}},{insert,o,fwd,{1,a}}]}",
-     "{insert,o,fwd,{1,b}}", "#{}"},
+     "{insert,o,fwd,{1,b}}", "#{table=>o,key=>1}"},
     {"{batch,[{insert,s,fwd,{t}},{insert,o,fwd,{3,a}}]},{batch,[]},"
      "{batch,[{delete,s,fwd,{t}}]}",
      "{insert,o,fwd,{1,b}}", NULL},
@@ -526,6 +532,24 @@ static void what_cannot_be_committed_can_be_tried_again(void **state)
            "{ok,1}");
     expect(&bench, "{commit,{1,1},[]}", "{ok,{17,[]}}");
     expect(&bench, "{count,s,fwd,{incl,{a}},none}", "{ok,1}");
+    bench_close(&bench);
+}
+
+/* What a commit that failed has read, nobody was told. */
+static void a_failed_commit_has_read_nothing(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench);
+    bench_populate(&bench);
+    expect(&bench, "{fork,{1,1},head,[{get,o,fwd,1}]}", "{ok,*");
+    expect_part(&bench,
+                "{commit,{1,1},[{has_key,s,fwd,{a}},{has_key,none,fwd,1}]}",
+                "no_table", "index=>1");
+    expect(&bench, "{insert,s,fwd,{a}}", "{ok,*");
+    expect(&bench, "{with,#{at=>{1,1}},{insert,m,fwd,{7,7}}}", "{ok,*");
+    expect(&bench, "{commit,{1,1},[]}", "{ok,{18,[]}}");
     bench_close(&bench);
 }
 
@@ -990,6 +1014,7 @@ int main(void)
         cmocka_unit_test(long_reads_outlive_their_fork),
         cmocka_unit_test(a_commit_is_one_mutation),
         cmocka_unit_test(what_cannot_be_committed_can_be_tried_again),
+        cmocka_unit_test(a_failed_commit_has_read_nothing),
         cmocka_unit_test(a_full_log_leaves_the_fork),
         cmocka_unit_test(a_reply_that_is_too_large_commits_nothing),
         cmocka_unit_test(a_commit_may_remove_more_than_a_reply_tells),

@@ -665,10 +665,21 @@ static void the_bytes_of_those_that_wait_are_told(void **state)
         assert_in_range(readings_bytes(daemon.readings), i * (4 << 20),
                         i * (5 << 20));
     }
+    /* Beyond their bound one is refused, and everything else goes on. */
+    for (size_t i = 4; i <= 31; i++)
+        expect(&daemon, test_format("[{1,%s}]", op), "");
+    assert_int_equal(run(&daemon, test_format("[{11,%s}]", op)), ST_OK);
+    assert_non_null(strstr(replies(&daemon), "11:{error,{memory_budget,"));
+    expect(&daemon, "[{12,{ping}}]", "12:{ok,pong} ");
     expect(&daemon, test_format("[{10,{cancel,1}}]"), "10:{ok,cancelled} ");
     readings_look(daemon.readings, false);
     assert_int_equal(readings_bytes(daemon.readings), 0);
     replies(&daemon);
+    /* A Condition must be one, also where nothing is looked at. */
+    assert_int_equal(run(&daemon, "[{13,{with,#{where=>garbage},"
+                                  "{count,s,fwd,{incl,zzz},{excl,zzz}}}}]"),
+                     ST_OK);
+    assert_non_null(strstr(replies(&daemon), "13:{error,{bad_argument,"));
     /* What is more than it may take does not even wait. */
     op = test_format(
         "{with,#{memory=>1000000,where=>{'=:=',key,<<\"%s\">>}}," SCAN "}",
