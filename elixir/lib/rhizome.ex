@@ -273,7 +273,7 @@ defmodule Rhizome do
   """
   @spec stop(store(), term(), timeout()) :: :ok
   def stop(store, reason \\ :normal, timeout \\ :infinity) do
-    GenServer.stop(store, reason, timeout)
+    GenServer.stop(Version.store!(store, "stop"), reason, timeout)
   end
 
   @doc """
@@ -662,7 +662,8 @@ defmodule Rhizome do
   @doc """
   The same table or view in a snapshot, a fork or a transaction, or in the store again.
 
-  Every function works on it, and `Enum` and `Enum.into/2` do. It costs nothing.
+  Every function works on it, and `Enum` and `Enum.into/2` do. It asks nobody. Raises
+  `ArgumentError` if that is another store, or a version of another one.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
@@ -676,7 +677,7 @@ defmodule Rhizome do
   @spec on(handle, target()) :: handle when handle: Table.t() | View.t()
   def on(%module{} = handle, target) when module in [Table, View] do
     unless Version.is_version(target), do: Client.whereis!(target)
-    %{handle | store: target}
+    %{handle | store: Version.rebound!(handle.store, target)}
   end
 
   def on(other, _target), do: View.of(other)
@@ -1014,6 +1015,7 @@ defmodule Rhizome do
   """
   @spec get(view(), key :: term(), default, keyword()) :: term() | default when default: term()
   def get(view, key, default \\ nil, options \\ []) do
+    check_default!(default, options, :read, "get(view, key, nil")
     view = View.check_to_one!(View.of(view), "get")
 
     case ask!(view.store, {:get, view.table, view.side, key}, options) do
@@ -1036,6 +1038,7 @@ defmodule Rhizome do
   @spec get_all(view(), Enumerable.t(), default, keyword()) :: [term() | default]
         when default: term()
   def get_all(view, keys, default \\ nil, options \\ []) do
+    check_default!(default, options, :read, "get_all(view, keys, nil")
     view = View.check_to_one!(View.of(view), "get_all")
 
     for answer <- ask!(view.store, {:get_all, view.table, view.side, Enum.to_list(keys)}, options) do
@@ -1203,6 +1206,9 @@ defmodule Rhizome do
   @doc """
   The element at `position`, counted from 0 or, if negative, from the end; or `default`.
 
+  With `:where` it is the first from there on of which that holds: positions count all
+  elements, whether or not it holds of them.
+
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
       iex> Rhizome.insert_all!(primes, [2, 3, 5, 7])
@@ -1212,6 +1218,7 @@ defmodule Rhizome do
   """
   @spec at(view(), integer(), default, keyword()) :: element() | default when default: term()
   def at(view, position, default \\ nil, options \\ []) do
+    check_default!(default, options, :walk, "at(view, position, nil")
     one(view, default, [position: position], options)
   end
 
@@ -1248,7 +1255,8 @@ defmodule Rhizome do
   At most `amount` elements from a position on: a page from the middle, in one request.
 
   A position before the beginning is the beginning, as for `Enum.slice/3`; finding
-  that out takes a second request.
+  that out takes a second request. With `:where` the position counts all elements, and the
+  amount those of which it holds.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
@@ -1283,7 +1291,10 @@ defmodule Rhizome do
 
   """
   @spec first(view(), default, keyword()) :: element() | default when default: term()
-  def first(view, default \\ nil, options \\ []), do: one(view, default, [], options)
+  def first(view, default \\ nil, options \\ []) do
+    check_default!(default, options, :walk, "first(view, nil")
+    one(view, default, [], options)
+  end
 
   @doc """
   The last element of a view, or `default`.
@@ -1296,7 +1307,10 @@ defmodule Rhizome do
 
   """
   @spec last(view(), default, keyword()) :: element() | default when default: term()
-  def last(view, default \\ nil, options \\ []), do: one(view, default, [reverse: true], options)
+  def last(view, default \\ nil, options \\ []) do
+    check_default!(default, options, :walk, "last(view, nil")
+    one(view, default, [reverse: true], options)
+  end
 
   @doc """
   The element that follows `element`, whether or not that is there; or `default`.
@@ -1318,6 +1332,7 @@ defmodule Rhizome do
   """
   @spec next(view(), element(), default, keyword()) :: element() | default when default: term()
   def next(view, element, default \\ nil, options \\ []) do
+    check_default!(default, options, :walk, "next(view, element, nil")
     one(view, default, [after: element], options)
   end
 
@@ -1335,6 +1350,7 @@ defmodule Rhizome do
   """
   @spec prev(view(), element(), default, keyword()) :: element() | default when default: term()
   def prev(view, element, default \\ nil, options \\ []) do
+    check_default!(default, options, :walk, "prev(view, element, nil")
     one(view, default, [after: element, reverse: true], options)
   end
 
@@ -1426,7 +1442,9 @@ defmodule Rhizome do
 
   It is live: what lies ahead is seen as it is when its page is asked for,
   nothing is seen twice, and deleting what was just returned skips nothing. It
-  holds nothing in the daemon and may be left at any point.
+  holds nothing in the daemon and may be left at any point. One of a snapshot shows the
+  state of that, and has to be used up while that is there: behind `with_snapshot/3` it
+  raises `:no_snapshot`.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
@@ -1475,7 +1493,8 @@ defmodule Rhizome do
   @doc """
   Calls `fun` with a snapshot that is released behind it, and returns what it returns.
 
-  Raises the errors of `snapshot/2`.
+  Raises the errors of `snapshot/2`. A lazy stream that `fun` returns finds no snapshot any
+  more: use it up in there, with `Enum`.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> primes = Rhizome.create_table!(store, :primes, :set)
@@ -1493,7 +1512,7 @@ defmodule Rhizome do
       raise ArgumentError, "expected a function that takes a snapshot, got: #{inspect(fun)}"
     end
 
-    snapshot = snapshot!(store, options)
+    snapshot = snapshot!(Version.store!(store, "with_snapshot"), options)
 
     try do
       fun.(snapshot)
@@ -1562,16 +1581,18 @@ defmodule Rhizome do
   the fork.
 
   Errors: `:conflict` if what the fork has read was changed in the store meanwhile,
-  with the `:table` and the `:key`; nothing is done then, and the fork is gone.
-  `:no_snapshot`; `:memory_limit`, `:log_full`, after which the fork is as it was. And
-  `:unknown_result` if the daemon was lost on the way.
+  with the `:table` and the `:key` in its details where they can be told, and without
+  where they cannot; nothing is done then, and the fork is gone. `:too_big` if the fork was
+  asked more than 64 MiB, in reads and writes; see `Rhizome.Fork`. `:no_snapshot`;
+  `:memory_limit`, `:log_full`, after which the fork is as it was. And `:unknown_result` if
+  the daemon was lost on the way.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> names = Rhizome.create_table!(store, :names, :to_one)
       iex> forks = for _each <- 1..2, do: Rhizome.fork!(store)
       iex> for fork <- forks, do: Rhizome.put_new!(Rhizome.on(names, fork), 1, "Ann")
       iex> [{:ok, 2}, {:error, error}] = Enum.map(forks, &Rhizome.commit/1)
-      iex> {error.code, error.details.table, error.details.key}
+      iex> {error.code, error.details[:table], error.details[:key]}
       {:conflict, :names, 1}
 
   ## Options
@@ -1615,8 +1636,10 @@ defmodule Rhizome do
   `abort/2`. If others have changed what it has read, it is called again. A request
   each and one for the commit; see `Rhizome.Transaction`.
 
-  Errors: `:conflict` with the last one's `:table` and `:key` after `:max_retries`; those
-  of `fork/2` and `commit/2`.
+  Errors: `:conflict` after `:max_retries`, with the last one's `:table` and `:key` where
+  they can be told; those of `fork/2` and `commit/2`. Among these are `:snapshot_limit`, with
+  which it fails at once when too many versions are open, and `:too_big` when the function
+  has asked more than 64 MiB, in reads and writes.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> counters = Rhizome.create_table!(store, :counters, :to_one)
@@ -1664,7 +1687,8 @@ defmodule Rhizome do
   Has the calling process sent the changes of tables as they are committed, each
   with its seq. See `Rhizome.Subscription` for what is sent, and what to slow readers.
 
-  `tables` are `:all`, or handles or names. With `from: seq` it begins with what was
+  `tables` are `:all`, or handles or names. A name may be that of a table that is not
+  there yet, as one may be created later. With `from: seq` it begins with what was
   committed then, else with what is from now on.
 
       iex> {:ok, store} = Rhizome.start_link()
@@ -1676,7 +1700,8 @@ defmodule Rhizome do
       ...> end
       [%{seq: 2, changes: [{:primes, :insert, 2}]}]
 
-  Errors: `:no_history` if the changes from there on are not known any more.
+  Errors: `:no_history` if the changes from there on are not known any more, or the seq is
+  still to come.
   """
   @spec subscribe(store(), Subscription.tables(), keyword()) :: result(Subscription.t())
   defdelegate subscribe(store, tables, options \\ []), to: Subscription
@@ -1720,6 +1745,14 @@ defmodule Rhizome do
     |> Scan.new(Map.put(Options.validate!(options, :walk), :what, what))
     |> Scan.to_list()
   end
+
+  # Options in the place of the default would be taken for one, and the store itself
+  # be read in silence. Other defaults pay nothing.
+  defp check_default!([_one | _more] = default, [], schema, call) do
+    Options.check_default!(default, schema, call)
+  end
+
+  defp check_default!(_default, _options, _schema, _call), do: :ok
 
   defp one(view, default, walk, options) do
     options = Options.validate!(walk ++ [limit: 1] ++ options, :walk)

@@ -16,6 +16,11 @@
  * again, and nothing is told twice or left out. Without a log, or if that does
  * not reach back so far, it is over.
  *
+ * A client knows the last seq that it was told, and subscribes again from the
+ * one behind it. Where nothing concerns its tables that may come to lie before
+ * all history, although it has missed nothing: then it is told a mark, a seq
+ * without changes.
+ *
  * One history is read at a time, for it holds a whole store. Whoever has one
  * and does not acknowledge loses it after a second if others wait for theirs,
  * and after a minute in any case; it is built again when credit comes.
@@ -71,6 +76,7 @@ struct subscription {
     struct version_name name;
     struct feed_filter filter;
     uint64_t next; /* the first seq that was not told */
+    uint64_t told; /* the last that the client has seen; its start at first */
     size_t unacknowledged;
     struct ring_place place;
     bool over; /* to be removed */
@@ -92,8 +98,9 @@ struct feed {
     struct buffer scratch;
     uint64_t gone_s; /* when the last subscription went */
 
-    uint64_t bound; /* seqs up to this may be told, as of the last pump */
-    bool stirred;   /* something else than the bound has changed */
+    uint64_t bound;  /* seqs up to this may be told, as of the last pump */
+    uint64_t oldest; /* from here on a client can go on, as of then too */
+    bool stirred;    /* something else than these two has changed */
     bool more;
     bool stopped;
 
@@ -351,6 +358,7 @@ static enum status subscription_add(struct feed *feed, struct version_name name,
     subscription->name = name;
     subscription->filter = *filter;
     subscription->next = next;
+    subscription->told = next - 1;
     filter_sort(&subscription->filter);
     feed_filter_init(filter, mem);
     memmove(feed->subscriptions + index + 1, feed->subscriptions + index,
@@ -450,6 +458,7 @@ struct telling {
     struct subscription *subscription;
     struct writer *out;
     uint64_t next; /* what the subscription's will be */
+    uint64_t told; /* and this one */
     bool begun;
     struct changes_event event;
     uint64_t count; /* pairs in it */
@@ -493,6 +502,7 @@ static void tell_entry(struct telling *telling,
     if (!count)
         return;
     put_list_end(out, list, count);
+    telling->told = entry->seq;
     telling->count++;
 }
 
@@ -533,6 +543,7 @@ static enum status telling_end(struct telling *telling)
         return telling->status;
     subscription->unacknowledged += bytes;
     subscription->next = telling->next;
+    subscription->told = telling->told;
     return ST_OK;
 }
 
@@ -544,7 +555,25 @@ static struct telling telling_of(struct feed *feed,
         .subscription = subscription,
         .out = feed->commands->out,
         .next = subscription->next,
+        .told = subscription->told,
     };
+}
+
+/* {Seq, []}: there was nothing for it up to here, and it can go on behind. */
+static enum status tell_mark(struct feed *feed,
+                             struct subscription *subscription)
+{
+    struct telling telling = telling_of(feed, subscription);
+
+    telling_begin(&telling);
+    if (telling.status < 0)
+        return telling.status;
+    telling.told = subscription->next - 1;
+    put_tuple(telling.out, 2);
+    put_u64(telling.out, telling.told);
+    put_list_end(telling.out, put_list_begin(telling.out), 0);
+    telling.count = 1;
+    return telling_end(&telling);
 }
 
 static enum status tell_ring(struct feed *feed,
@@ -763,6 +792,26 @@ static uint64_t tellable(const struct feed *feed)
     return store_seq(feed->commands->store);
 }
 
+/*
+ * The first seq from which a client can go on, here or after a restart. What
+ * the ring has beyond the log does not count: it goes with the process.
+ */
+static uint64_t oldest_lasting(const struct feed *feed)
+{
+    return feed_log(feed) ? oldest_logged(feed) : feed->ring.first_seq;
+}
+
+/* True if the client has seen no seq behind which it could go on, but could
+ * be shown one: all before `next` was told, or was not for it. */
+static bool wants_mark(const struct feed *feed,
+                       const struct subscription *subscription)
+{
+    return feed->oldest > subscription->told + 1 &&
+           subscription->next >= feed->oldest &&
+           subscription->next > feed->bound && !subscription->over &&
+           subscription->unacknowledged < WINDOW_BYTES;
+}
+
 static enum status pump_one(struct feed *feed,
                             struct subscription *subscription)
 {
@@ -780,6 +829,12 @@ static enum status pump_one(struct feed *feed,
             st = tell_ring(feed, subscription);
         else
             st = pump_behind(feed, subscription, &again);
+    }
+    if (st == ST_OK && wants_mark(feed, subscription)) {
+        if (writer_size(feed->commands->out) >= PUMP_BYTES)
+            feed->more = true;
+        else
+            st = tell_mark(feed, subscription);
     }
     /* It has caught up. */
     if (feed->history_of == subscription && !feed->running &&
@@ -808,6 +863,7 @@ enum status feed_pump(struct feed *feed)
 {
     uint64_t next_seq = store_seq(feed->commands->store) + 1;
     uint64_t bound;
+    uint64_t oldest;
     enum status st;
 
     feed->more = false;
@@ -821,9 +877,11 @@ enum status feed_pump(struct feed *feed)
         ring_restart(&feed->ring, next_seq);
     history_look(feed);
     bound = tellable(feed);
-    if (bound == feed->bound && !feed->stirred)
+    oldest = oldest_lasting(feed);
+    if (bound == feed->bound && oldest == feed->oldest && !feed->stirred)
         return ST_OK;
     feed->bound = bound;
+    feed->oldest = oldest;
     feed->stirred = false;
     st = pump_all(feed);
     sweep(feed);

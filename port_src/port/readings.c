@@ -233,6 +233,8 @@ static enum status readings_admit(const struct readings *readings,
         call->complaint.limit = call->options.memory;
         return ST_MEMORY_BUDGET;
     }
+    if (!readings->waiting.count)
+        return ST_OK;
     if (readings->waiting.count < READINGS_WAITING_MAX &&
         readings->waiting_bytes + bytes <= READINGS_WAITING_BYTES_MAX)
         return ST_OK;

@@ -13,9 +13,9 @@
  * As many run at a time as readings_set_host() says, and the others wait in
  * their order. A deadline counts from the moment when the request was read.
  * Bounds: READINGS_WAITING_MAX requests wait, of READINGS_WAITING_BYTES_MAX
- * together, and beyond that one is refused: to stop reading would keep point
- * operations waiting, and the word that cancels. The session lets none begin
- * while too much waits to leave.
+ * together (or one), and beyond that one is refused: to stop reading would keep
+ * point operations waiting, and the word that cancels. The session lets none
+ * begin while too much waits to leave.
  */
 #ifndef RHIZOME_PORT_READINGS_H
 #define RHIZOME_PORT_READINGS_H
@@ -41,7 +41,7 @@ struct writer;
 
 /* Requests that wait for a thread. */
 #define READINGS_WAITING_MAX 10000
-#define READINGS_WAITING_BYTES_MAX (128u << 20)
+#define READINGS_WAITING_BYTES_MAX (8u << 20)
 
 /* ST_NO_MEMORY. None may run when they are freed. */
 enum status readings_create(struct commands *commands, struct readings **ret);

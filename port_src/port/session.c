@@ -301,6 +301,20 @@ static size_t output_waiting(const struct session *session)
     return bytes;
 }
 
+/*
+ * Is it time to stop reading requests? When too much waits to leave; and long
+ * reads that wait for their turn count with it while the client is slow, but
+ * by themselves they must not keep others waiting, nor what cancels them.
+ */
+static bool session_is_full(const struct session *session)
+{
+    size_t waiting = output_waiting(session);
+
+    return waiting >= QUEUE_HIGH ||
+           (waiting >= QUEUE_LOW &&
+            waiting + readings_bytes(session->readings) >= QUEUE_HIGH);
+}
+
 static void output_failed(struct session *session, int error)
 {
     if (session->ending && session->status != EXIT_STOPPED)
@@ -609,7 +623,7 @@ static void pump_others(struct session *session)
         output_flush(session);
         again = !room || (!session->ending && feed_more(feed));
     } while (again && !session->dead && output_waiting(session) < QUEUE_HIGH);
-    session->blocked = output_waiting(session) >= QUEUE_HIGH;
+    session->blocked = session_is_full(session);
 }
 
 /* All that was read is done, and nothing more will come. */
@@ -630,8 +644,8 @@ static void session_pump(struct session *session)
     if (!session->opened || session->dead)
         return;
     pump_release(session);
-    while (!session->ending && output_waiting(session) < QUEUE_HIGH &&
-           budget > 0 && !drained) {
+    while (!session->ending && !session_is_full(session) && budget > 0 &&
+           !drained) {
         if (!commands_busy(session->commands)) {
             drained = !pump_open(session);
             continue;

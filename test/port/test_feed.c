@@ -473,6 +473,176 @@ static void what_does_not_fit_into_the_ring_breaks_it(void **state)
     host_close(&host);
 }
 
+/* --- marks --------------------------------------------------------------- */
+
+/* It counts when the log is synced. */
+static void write_checkpoint(struct host *host)
+{
+    struct checkpoint_job *job;
+    struct checkpoint_result result;
+
+    assert_int_equal(checkpoint_begin(host->store, host->log, &job), ST_OK);
+    assert_non_null(job);
+    checkpoint_run(job);
+    assert_int_equal(checkpoint_end(job, host->log, &result), ST_OK);
+}
+
+static void place_checkpoint(struct host *host)
+{
+    write_checkpoint(host);
+    sync_all(host);
+    assert_int_equal(termlog_checkpoint_seq(host->log), store_seq(host->store));
+}
+
+static void open_with_two_tables(struct host *host, struct sim_io *sim,
+                                 enum sync_policy policy)
+{
+    host_open(host, sim, policy, 0);
+    call(host, "{create_table,a,to_one,#{}}");
+    call(host, "{create_table,b,to_one,#{}}");
+    if (sim)
+        sync_all(host);
+}
+
+static void a_checkpoint_is_marked_for_the_quiet(void **state)
+{
+    struct sim_io *sim = sim_io_create();
+    struct host host;
+
+    (void)state;
+    open_with_two_tables(&host, sim, SYNC_NONE);
+    expect(&host, "{subscribe,{1,0},[b],now}", "{ok,{subscribed,2}}");
+    call(&host, "{subscribe,{1,1},all,now}");
+    call(&host, "{insert,a,fwd,{1,x}}");
+    call(&host, "{insert,a,fwd,{2,x}}");
+    expect(&host, "{subscribe,{1,2},[b],now}", "{ok,{subscribed,4}}");
+    expect_told(&host, 0, "");
+    place_checkpoint(&host);
+    pump(&host);
+    expect_told(&host, 0, "{4,[]} ");
+    expect_told(&host, 1, "{3,[{a,insert,{1,x}}]} {4,[{a,insert,{2,x}}]} ");
+    expect_told(&host, 2, ""); /* it has begun there */
+    pump(&host);
+    expect_told(&host, 0, "");
+
+    /* Changes that are told say the same, and one behind is no mark's. */
+    call(&host, "{insert,b,fwd,{1,x}}");
+    place_checkpoint(&host);
+    call(&host, "{insert,a,fwd,{3,x}}");
+    expect_told(&host, 0, "{5,[{b,insert,{1,x}}]} ");
+    place_checkpoint(&host);
+    call(&host, "{insert,b,fwd,{2,x}}");
+    expect_told(&host, 0, "{7,[{b,insert,{2,x}}]} ");
+    expect_told(&host, 2, "{5,[{b,insert,{1,x}}]} {7,[{b,insert,{2,x}}]} ");
+
+    call(&host, "{insert,a,fwd,{4,x}}");
+    place_checkpoint(&host);
+    pump(&host);
+    expect_told(&host, 0, "{8,[]} ");
+    call(&host, "{insert,b,fwd,{3,x}}");
+    host_close(&host);
+
+    /* Where that counts: after a restart, with no ring. */
+    host_open(&host, sim, SYNC_NONE, 0);
+    expect(&host, "{subscribe,{1,0},[b],8}", "{error,{no_history,");
+    expect(&host, "{subscribe,{1,0},[b],9}", "{ok,{subscribed,9}}");
+    settle(&host);
+    expect_told(&host, 0, "{9,[{b,insert,{3,x}}]} ");
+    host_close(&host);
+    sim_io_free(sim);
+}
+
+static void the_ring_is_marked_for_the_quiet(void **state)
+{
+    struct host host;
+    char text[64];
+    unsigned long long seq;
+
+    (void)state;
+    open_with_two_tables(&host, NULL, SYNC_NONE);
+    call(&host, "{subscribe,{1,0},[b],now}");
+    call(&host, "{subscribe,{1,1},[a],now}");
+    for (unsigned i = 0; i < 15; i++) {
+        insert_big(&host, "a", 1, 512 << 10);
+        acknowledge(&host, 1);
+    }
+    expect_told(&host, 0, "");
+    for (unsigned i = 0; i < 25; i++) {
+        insert_big(&host, "a", 1, 512 << 10);
+        acknowledge(&host, 1);
+    }
+    /* An entry has two values: the ring has gone by more than twice. */
+    assert_in_range(host.subscribers[0].events, 2, 3);
+    assert_int_equal(host.subscribers[1].events, 40);
+    expect(&host, "{subscribe,{1,2},[b],3}", "{error,{no_history,");
+    snprintf(text, sizeof(text), "%s", told(&host, 0));
+    assert_int_equal(sscanf(strrchr(text, '{'), "{%llu,[]}", &seq), 1);
+    assert_in_range(seq, 20, 42);
+    expect(&host, "{unsubscribe,{1,0}}", "{ok,unsubscribed}");
+    expect(&host, test_format("{subscribe,{1,0},[b],%llu}", seq + 1),
+           "{ok,{subscribed,42}}");
+    call(&host, "{insert,b,fwd,{1,x}}");
+    expect_told(&host, 0, "{43,[{b,insert,{1,x}}]} ");
+    host_close(&host);
+}
+
+static void a_mark_needs_credit(void **state)
+{
+    struct sim_io *sim = sim_io_create();
+    struct host host;
+    struct subscriber *quiet = &host.subscribers[0];
+
+    (void)state;
+    open_with_two_tables(&host, sim, SYNC_NONE);
+    call(&host, "{subscribe,{1,0},[b],now}");
+    insert_big(&host, "b", 1, 300 << 10);
+    assert_int_equal(quiet->events, 1);
+    quiet->told.size = 0;
+    call(&host, "{insert,a,fwd,{1,x}}");
+    place_checkpoint(&host);
+    pump(&host);
+    call(&host, "{insert,a,fwd,{2,x}}");
+    place_checkpoint(&host);
+    pump(&host);
+    expect_told(&host, 0, "");
+    acknowledge(&host, 0);
+    pump(&host);
+    expect_told(&host, 0, "{5,[]} "); /* one for both */
+    assert_in_range(quiet->owed, 1, 20);
+    host_close(&host);
+    sim_io_free(sim);
+}
+
+static void a_mark_is_durable_under_always(void **state)
+{
+    struct sim_io *sim = sim_io_create();
+    struct host host;
+
+    (void)state;
+    open_with_two_tables(&host, sim, SYNC_ALWAYS);
+    call(&host, "{subscribe,{1,0},[b],now}");
+    call(&host, "{insert,a,fwd,{1,x}}");
+    write_checkpoint(&host);
+    call(&host, "{insert,a,fwd,{2,x}}");
+    expect_told(&host, 0, "");
+    assert_int_equal(termlog_sync_begin(host.log, &host.sync), ST_OK);
+    call(&host, "{insert,a,fwd,{3,x}}");
+    termlog_sync_run(host.sync);
+    pump(&host);
+    expect_told(&host, 0, "");
+    assert_int_equal(termlog_sync_end(host.log, host.sync), ST_OK);
+    host.sync = NULL;
+    assert_int_equal(termlog_checkpoint_seq(host.log), 3);
+    assert_int_equal(termlog_durable(host.log), 4);
+    pump(&host);
+    expect_told(&host, 0, "{4,[]} "); /* the store is at 5 */
+    sync_all(&host);
+    pump(&host);
+    expect_told(&host, 0, "");
+    host_close(&host);
+    sim_io_free(sim);
+}
+
 /* --- forks, and what a `with` says -------------------------------------- */
 
 static void a_commit_is_told_as_one_seq(void **state)
@@ -651,6 +821,10 @@ int main(void)
         cmocka_unit_test(a_pump_stops_when_the_writer_is_full),
         cmocka_unit_test(who_falls_behind_in_memory_is_told_so),
         cmocka_unit_test(what_does_not_fit_into_the_ring_breaks_it),
+        cmocka_unit_test(a_checkpoint_is_marked_for_the_quiet),
+        cmocka_unit_test(the_ring_is_marked_for_the_quiet),
+        cmocka_unit_test(a_mark_needs_credit),
+        cmocka_unit_test(a_mark_is_durable_under_always),
         cmocka_unit_test(without_memory_nothing_is_told_wrong),
         cmocka_unit_test(a_note_without_memory_does_not_fail_the_mutation),
         cmocka_unit_test(changes_make_the_store),

@@ -54,7 +54,8 @@ defmodule Rhizome.Error do
   Functions that answer with tuples return it in `{:error, error}`; all others
   raise it. `:details` is a map with what applies of
 
-    * `:table` and `:key` - the ones at fault
+    * `:table` and `:key` - the ones at fault. Of a `:conflict`, those that were changed;
+      where one of each cannot be told, they are missing
     * `:argument`, `:position`, `:index` - which argument of a command (from 1),
       which element of a list and which mutation of a batch (from 0)
     * `:limit` - the limit that was hit

@@ -30,9 +30,13 @@ defmodule Rhizome.Fork do
   ranges that were listed or counted, and what inserts looked at to know what
   they evict. Then whatever was concluded from it is true, and the outcome is as
   if everything had been done at the moment of the commit. Otherwise the answer
-  is `:conflict`, with the `:table` and the `:key` that were changed. The
-  fork is gone in both cases. A fork that has written nothing commits without a
-  conflict, and takes no seq.
+  is `:conflict`; the `:table` and the `:key` that were changed are in its details
+  where one of each can be told, and may be missing. The fork is gone in both cases. A
+  fork that has written nothing commits without a conflict, and takes no seq.
+
+  To be able to look, the daemon notes what a fork is asked: its reads and its writes, as
+  they were sent, and not what they answer. A fork has room for 64 MiB of them. One that
+  was asked more can be read and written on, and its commit fails with `:too_big`.
 
   `Rhizome.transaction/3` does all of this, and tries again when there was a
   conflict.
@@ -74,14 +78,14 @@ defmodule Rhizome.Fork do
   defp open(store, target, from, options) do
     timeout = Options.validate!(options, :call)[:timeout]
 
-    case Client.hold(target, &{:fork, &1, from, []}, timeout) do
-      {{:ok, {seq, []}}, {owner, name}} ->
+    case Version.open(target, &{:fork, &1, from, []}, timeout) do
+      {:ok, {seq, []}, {owner, name}} ->
         {:ok, %__MODULE__{store: store, owner: owner, name: name, seq: seq}}
 
-      {{:error, error}, _held} when from == :head ->
+      {:error, error} when from == :head ->
         {:error, error}
 
-      {{:error, error}, _held} ->
+      {:error, error} ->
         Version.answer({:error, error})
     end
   end

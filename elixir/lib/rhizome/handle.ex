@@ -448,7 +448,26 @@ defmodule Rhizome.Handle do
   defp bound(%__MODULE__{view: view, instance: pid}), do: %{view | store: pid}
 
   # The seq is the handle's own.
-  defp validate!(options), do: Keyword.validate!(options, [:idempotency_key, :timeout])
+  defp validate!(options) do
+    if Keyword.keyword?(options), do: Enum.each(options, &check_option!/1)
+    Keyword.validate!(options, [:idempotency_key, :timeout])
+  end
+
+  defp check_option!({:expect, _seq}) do
+    raise ArgumentError,
+          "a handle expects its own seq and takes no :expect; use Rhizome.put/4 and its like"
+  end
+
+  defp check_option!({:await, _await}) do
+    raise ArgumentError,
+          "a handle is what a mutation answers and takes no :await; it is for transactions"
+  end
+
+  defp check_option!({:at, _version}) do
+    raise ArgumentError, "a handle stands for a state of a store itself, and takes no :at"
+  end
+
+  defp check_option!(_other), do: :ok
 
   defp mutate(%__MODULE__{} = handle, fun, options) do
     op = fun.(handle.view)

@@ -85,7 +85,7 @@ defmodule Rhizome.Options do
     max_snapshots:
       {:snapshots, :unset,
        "Snapshots and forks that may be open at a time, those of transactions among them. The " <>
-         "next one fails with `:snapshot_limit`. The daemon's default is 10,000."},
+         "next one fails with `:snapshot_limit` at once. The daemon's default is 10,000."},
     max_snapshot_age:
       {:age, :unset,
        "How old a snapshot or a fork may become, in milliseconds or `:infinity`. An older one is " <>
@@ -187,7 +187,8 @@ defmodule Rhizome.Options do
          "its key belong to the range. Of a pom or a `:to_one`, give the key alone."},
     position:
       {:position, :unset,
-       "The position to start at, counted from 0 in ascending order; -1 is the last."}
+       "The position to start at, counted from 0 in ascending order; -1 is the last. All " <>
+         "elements count, those that `:where` passes over, too."}
   ]
 
   @to [
@@ -239,8 +240,8 @@ defmodule Rhizome.Options do
          "now on."},
     max_queue:
       {:positive, 1_000,
-       "How many messages may be in the mailbox of the subscriber, of whatever kind, when " <>
-         "another one is sent to it."},
+       "How many messages may be in the mailbox of the subscriber, of whatever kind and from " <>
+         "whomever, when another one is sent to it. Behind a longer mailbox the feed waits."},
     timeout: @timeout
   ]
 
@@ -305,7 +306,7 @@ defmodule Rhizome.Options do
       Enum.reduce(options, Map.fetch!(@defaults, schema_name), fn {name, value}, validated ->
         case schema[name] do
           {type, _default, _doc} -> Map.put(validated, name, check!(type, name, value))
-          nil -> raise ArgumentError, unknown(name, schema)
+          nil -> raise ArgumentError, unknown(name, schema, schema_name)
         end
       end)
 
@@ -315,6 +316,20 @@ defmodule Rhizome.Options do
     else
       validated
     end
+  end
+
+  # Raises ArgumentError if what was given as the default of a read are its options.
+  # `call` is the call up to where they belong.
+  @spec check_default!(nonempty_maybe_improper_list(), schema(), String.t()) :: :ok
+  def check_default!(default, schema_name, call) do
+    schema = Map.fetch!(@schemas, schema_name)
+
+    if Keyword.keyword?(default) and Enum.all?(default, fn {name, _} -> schema[name] end) do
+      [{name, _value} | _more] = default
+      raise ArgumentError, "options come after the default: #{call}, #{name}: ...)"
+    end
+
+    :ok
   end
 
   # Who asks for a sync policy and forgets the directory would find out when
@@ -358,7 +373,11 @@ defmodule Rhizome.Options do
     end
   end
 
-  defp unknown(name, schema) do
+  defp unknown(:at, _schema, schema_name) when schema_name in [:mutation, :create_table] do
+    "mutations take no :at; bind the table: Rhizome.on(table, tx)"
+  end
+
+  defp unknown(name, schema, _schema_name) do
     "unknown option #{inspect(name)}; the options are #{inspect(Keyword.keys(schema))}"
   end
 

@@ -18,7 +18,8 @@ defmodule Rhizome.Relay do
   #
   # It is started by the subscriber and watches both ends: with the subscriber it
   # ends in silence, and the owner, which watches it as it does all holders, ends
-  # the subscription; with the owner it says so. Nobody is linked to it.
+  # the subscription; with the owner it says so. Nobody is linked to it. Should it be
+  # killed itself, or fail, a watcher that does nothing else tells the subscriber.
 
   use GenServer
 
@@ -49,13 +50,14 @@ defmodule Rhizome.Relay do
     timer: nil
   ]
 
-  # Subscribes for the calling process. Returns the seq that the daemon answered.
-  @spec start(map()) :: {:ok, pid(), seq :: non_neg_integer()} | {:error, Error.t()}
+  # Subscribes for the calling process. Returns what there is of it: the `:relay`, its
+  # `:watcher`, the `:owner` and the `:seq` that the daemon answered.
+  @spec start(map()) :: {:ok, map()} | {:error, Error.t()}
   def start(%{ref: ref} = request) do
     case GenServer.start(__MODULE__, Map.put(request, :subscriber, self())) do
       {:ok, pid} ->
         receive do
-          {^ref, {:subscribed, seq}} -> {:ok, pid, seq}
+          {^ref, {:subscribed, facts}} -> {:ok, Map.put(facts, :relay, pid)}
         end
 
       {:error, {:shutdown, %Error{} = error}} ->
@@ -66,11 +68,20 @@ defmodule Rhizome.Relay do
     end
   end
 
-  @spec stop(pid()) :: :ok
-  def stop(relay) do
-    GenServer.call(relay, :unsubscribe, :infinity)
-  catch
-    :exit, {_reason, {GenServer, :call, _arguments}} -> :ok
+  # When it returns, nothing more comes from either of the two.
+  @spec stop(pid(), watcher :: pid()) :: :ok
+  def stop(relay, watcher) do
+    monitor = Process.monitor(watcher)
+
+    try do
+      GenServer.call(relay, :unsubscribe, :infinity)
+    catch
+      :exit, {_reason, {GenServer, :call, _arguments}} -> :ok
+    end
+
+    receive do
+      {:DOWN, ^monitor, :process, _pid, _reason} -> :ok
+    end
   end
 
   @impl true
@@ -80,7 +91,8 @@ defmodule Rhizome.Relay do
 
     case Client.hold(request.store, subscribe, request.timeout) do
       {{:ok, {:subscribed, seq}}, {owner, name}} ->
-        send(request.subscriber, {request.ref, {:subscribed, seq}})
+        facts = %{seq: seq, owner: owner, watcher: watched(request.subscriber, request.ref)}
+        send(request.subscriber, {request.ref, {:subscribed, facts}})
 
         {:ok,
          %__MODULE__{
@@ -102,6 +114,28 @@ defmodule Rhizome.Relay do
     # What names no store is the caller's mistake, and raised there.
     error in ArgumentError -> {:stop, {:shutdown, error}}
   end
+
+  # Returns when it watches.
+  defp watched(subscriber, ref) do
+    relay = self()
+
+    watcher =
+      spawn(fn ->
+        monitor = Process.monitor(relay)
+        send(relay, {ref, :watched})
+
+        receive do
+          {:DOWN, ^monitor, :process, _pid, :normal} -> :ok
+          {:DOWN, ^monitor, :process, _pid, why} -> send(subscriber, down(ref, {:relay, why}))
+        end
+      end)
+
+    receive do
+      {^ref, :watched} -> watcher
+    end
+  end
+
+  defp down(ref, reason), do: {:rhizome, ref, {:down, reason}}
 
   @impl true
   def handle_call(:unsubscribe, _from, state) do

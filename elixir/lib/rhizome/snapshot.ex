@@ -45,7 +45,7 @@ defmodule Rhizome.Snapshot do
   The others are internal.
   """
 
-  alias Rhizome.{Client, Options}
+  alias Rhizome.{Client, Options, Version}
 
   @enforce_keys [:store, :owner, :name, :seq]
   defstruct [:store, :owner, :name, :seq]
@@ -61,12 +61,8 @@ defmodule Rhizome.Snapshot do
   def take(store, options) do
     timeout = Options.validate!(options, :call)[:timeout]
 
-    case Client.hold(store, &{:snapshot, &1}, timeout) do
-      {{:ok, seq}, {owner, name}} ->
-        {:ok, %__MODULE__{store: store, owner: owner, name: name, seq: seq}}
-
-      {{:error, error}, _held} ->
-        {:error, error}
+    with {:ok, seq, {owner, name}} <- Version.open(store, &{:snapshot, &1}, timeout) do
+      {:ok, %__MODULE__{store: store, owner: owner, name: name, seq: seq}}
     end
   end
 

@@ -28,7 +28,9 @@ defmodule Rhizome.Subscription do
       where that is answered with `:no_history`, read the tables and begin anew.
     * `{:rhizome, ref, {:down, reason}}` - the process of the store has ended, and the
       subscription with it. When the store is back, a store with a `:dir` goes on
-      from the seq behind the last one that was told.
+      from the seq behind the last one that was told. With `{:relay, reason}` for a reason
+      the store may be well, and it is the process in between (see "Life") that was
+      killed or has failed.
 
   A change is one of
 
@@ -43,11 +45,17 @@ defmodule Rhizome.Subscription do
   of which nothing concerns the tables are left out. Only what is committed is
   told, and under `sync: :always` only what is on the disk.
 
+  Where nothing has concerned the tables for long, `%{seq: seq, changes: []}` may be told:
+  there was nothing up to this seq, and whoever remembers where to go on goes on behind
+  it. It comes when a checkpoint, or in memory only the bound of what is kept, has taken
+  away what was told last, so that one can always subscribe again.
+
   ## Slow subscribers
 
   Nothing about a subscriber that does not keep up grows without a bound. When
   there are `:max_queue` messages in its mailbox, or 4 MiB of changes, no more are sent
-  until it has read some. The daemon keeps the latest 16 MiB of changes for all
+  until it has read some. All messages count, from whomever they are, so a mailbox that is
+  long for other reasons holds the feed back, too. The daemon keeps the latest 16 MiB of changes for all
   subscribers together, and reads what came before them from the log, of a store with
   a `:dir`. A subscriber that falls behind even that, in memory behind the 16 MiB and on
   the disk behind the last checkpoint, is told so by the overflow.
@@ -59,14 +67,15 @@ defmodule Rhizome.Subscription do
   subscriber, wherever that is; it is not linked to it.
   """
 
-  alias Rhizome.{Client, Error, Options, Relay, Table, View}
+  alias Rhizome.{Client, Error, Handle, Options, Relay, Table, View}
 
-  @enforce_keys [:ref, :store, :tables, :seq, :relay, :subscriber]
-  defstruct [:ref, :store, :tables, :seq, :relay, :subscriber]
+  @enforce_keys [:ref, :store, :tables, :seq, :relay, :subscriber, :owner, :watcher]
+  defstruct [:ref, :store, :tables, :seq, :relay, :subscriber, :owner, :watcher]
 
   @typedoc """
   `:ref` is what its messages are marked with, `:seq` the seq of the store when it
-  began, `:relay` the process that sends them and `:subscriber` the one that gets them.
+  began, `:relay` the process that sends them and `:subscriber` the one that gets them. The
+  others are internal.
   """
   @type t :: %__MODULE__{
           ref: reference(),
@@ -74,10 +83,12 @@ defmodule Rhizome.Subscription do
           tables: :all | [Table.name()],
           seq: non_neg_integer(),
           relay: pid(),
-          subscriber: pid()
+          subscriber: pid(),
+          owner: pid(),
+          watcher: pid()
         }
 
-  @typedoc "All tables, or some, by their handles or names. They need not exist."
+  @typedoc "All tables, or some, by their handles or names. They may be created later."
   @type tables :: :all | Table.t() | View.t() | [Table.t() | View.t() | Table.name()]
 
   @type change ::
@@ -85,7 +96,7 @@ defmodule Rhizome.Subscription do
           | {Table.name(), :clear, count :: non_neg_integer()}
           | {Table.name(), :create | :drop, Table.type()}
 
-  @typedoc "What one seq changed."
+  @typedoc "What one seq changed; or `[]`, if nothing that concerns the tables came up to it."
   @type changes :: %{seq: pos_integer(), changes: [change()]}
 
   # How long a stream waits before it looks for its store again.
@@ -95,10 +106,14 @@ defmodule Rhizome.Subscription do
   Subscribes the calling process to the changes of `tables`: see above for what it is
   sent. `Rhizome.subscribe/3` is the same.
 
+  A name of which there is no table is no error: one may be created later, and is told
+  from then on. So a misspelt one is told nothing; handles are the safer choice.
+
   Errors: `:no_history` if the changes from `:from` on are not known. Those since the last
   checkpoint are, of a store with a `:dir`. Otherwise they are kept from the first
   subscription on, and for a minute behind the last one, as far as they fit into
-  16 MiB. `details.oldest` is the first seq that is known.
+  16 MiB. `details.oldest` is the first seq that is known. It is the same error if `:from`
+  is a seq that is still to come, beyond the next one; its message says so.
 
   ## Options
 
@@ -116,8 +131,12 @@ defmodule Rhizome.Subscription do
   """
   @spec unsubscribe(t()) :: :ok
   def unsubscribe(%__MODULE__{} = subscription) do
-    Relay.stop(subscription.relay)
+    Relay.stop(subscription.relay, subscription.watcher)
     if subscription.subscriber == self(), do: flush(subscription.ref), else: :ok
+  end
+
+  def unsubscribe(other) do
+    raise ArgumentError, "expected a %Rhizome.Subscription{}, got: #{inspect(other)}"
   end
 
   @doc """
@@ -137,7 +156,8 @@ defmodule Rhizome.Subscription do
   The process that runs it subscribes when it starts and unsubscribes when it
   stops. It waits where there is nothing to be told. After an overflow it subscribes again
   from where it was, and so it does when the daemon was started again, for a store with
-  a `:dir`. Nothing is left out and nothing comes twice.
+  a `:dir`, and when its relay was killed. Nothing is left out and nothing comes twice. What
+  says only that there was nothing, with `changes: []`, is remembered and not passed on.
 
   Raises `Rhizome.Error` where it cannot go on: `:no_history` if what comes next is no
   longer known, which it always is when a store in memory only has ended, and
@@ -164,16 +184,21 @@ defmodule Rhizome.Subscription do
     store_id = Rhizome.info(store, timeout(request)).store_id
     subscription = unwrap!(start(store, request.tables, request.options))
     next = if request.options.from == :now, do: subscription.seq + 1, else: request.options.from
-    {Map.merge(request, %{store_id: store_id, next: next}), subscription}
+    known = %{store_id: store_id, owner: subscription.owner, next: next}
+    {Map.merge(request, known), subscription}
   end
 
   defp receive_changes({request, %{ref: ref} = subscription}) do
     receive do
       {:rhizome, ^ref, {:changes, changes}} ->
-        {changes, {%{request | next: List.last(changes).seq + 1}, subscription}}
+        next = List.last(changes).seq + 1
+        {Enum.reject(changes, &(&1.changes == [])), {%{request | next: next}, subscription}}
 
       {:rhizome, ^ref, {:overflow, seq}} ->
         reopen!(%{request | next: seq})
+
+      {:rhizome, ^ref, {:down, {:relay, _reason}}} ->
+        reopen!(request)
 
       {:rhizome, ^ref, {:down, _reason}} when request.store_id == nil ->
         raise gone(request, "the store was in memory only, and has ended")
@@ -193,7 +218,7 @@ defmodule Rhizome.Subscription do
     with {:ok, store_id} <- store_id(request),
          :ok <- check_same!(request, store_id),
          {:ok, subscription} <- start(request.store, request.tables, resumed(request)) do
-      subscription
+      check_owner!(request, subscription)
     else
       {:error, %Error{code: code} = error}
       when code in [:stopped, :daemon_down, :timeout, :overloaded] ->
@@ -216,6 +241,15 @@ defmodule Rhizome.Subscription do
 
   defp check_same!(%{store_id: store_id}, store_id), do: :ok
   defp check_same!(request, _id), do: raise(gone(request, "another store has its name by now"))
+
+  # A store in memory only is one process, and no other has its seqs.
+  defp check_owner!(%{store_id: nil, owner: owner} = request, subscription)
+       when subscription.owner != owner do
+    unsubscribe(subscription)
+    raise gone(request, "the store was in memory only, and has ended")
+  end
+
+  defp check_owner!(_request, subscription), do: subscription
 
   defp timeout(request), do: Map.to_list(Map.take(request.options, [:timeout]))
 
@@ -243,16 +277,28 @@ defmodule Rhizome.Subscription do
       timeout: options[:timeout]
     }
 
-    with {:ok, relay, seq} <- Relay.start(request) do
-      {:ok,
-       %__MODULE__{
-         ref: ref,
-         store: store,
-         tables: tables,
-         seq: seq,
-         relay: relay,
-         subscriber: self()
-       }}
+    case Relay.start(request) do
+      {:ok, facts} ->
+        known = %{ref: ref, store: store, tables: tables, subscriber: self()}
+        {:ok, struct!(__MODULE__, Map.merge(facts, known))}
+
+      {:error, %Error{code: :no_history, details: %{oldest: oldest}} = error}
+      when is_integer(options.from) and oldest < options.from ->
+        {:error, to_come(error, store, options)}
+
+      {:error, error} ->
+        {:error, error}
+    end
+  end
+
+  # What is known begins before that, so it is the end that it lies beyond.
+  defp to_come(error, store, options) do
+    case Client.request(store, {:digest}, options[:timeout]) do
+      {:ok, %{seq: seq}} when seq + 1 < options.from ->
+        %{error | message: "seq #{options.from} is not there yet; the next is #{seq + 1}"}
+
+      _unknown ->
+        %{error | message: "seq #{options.from} is not there yet"}
     end
   end
 
@@ -267,17 +313,34 @@ defmodule Rhizome.Subscription do
   defp names!(_store, :all), do: :all
   defp names!(store, %module{} = one) when module in [Table, View], do: names!(store, [one])
 
-  defp names!(store, tables) when is_list(tables) do
+  defp names!(_store, []) do
+    raise ArgumentError, "a subscription to no tables, [], is told nothing; give some, or :all"
+  end
+
+  defp names!(store, [_one | _more] = tables) when length(tables) > 0 do
     tables |> Enum.map(&name!(store, &1)) |> Enum.uniq()
   end
 
+  defp names!(_store, %_{} = other), do: no_table!(other)
+
   defp names!(_store, other) do
-    raise ArgumentError, "expected :all or a list of tables, got: #{inspect(other)}"
+    raise ArgumentError, "expected :all, or a proper list of tables, got: #{inspect(other)}"
   end
 
   defp name!(store, %Table{store: same, name: name}), do: check_store!(store, same, name)
   defp name!(store, %View{store: same, table: name}), do: check_store!(store, same, name)
+  defp name!(_store, %_{} = other), do: no_table!(other)
   defp name!(_store, name), do: name
+
+  defp no_table!(%Handle{} = handle) do
+    raise ArgumentError,
+          "expected a table, a view or a name; of a handle give its :view, got: " <>
+            inspect(handle)
+  end
+
+  defp no_table!(other) do
+    raise ArgumentError, "expected a table, a view or a name, got: #{inspect(other)}"
+  end
 
   defp check_store!(store, other, name) do
     if Client.same?(store, other) do

@@ -30,8 +30,8 @@ defmodule Rhizome.Transaction do
   is locked out meanwhile. At the commit the daemon looks whether what the function
   has read is still so, and if it is not, the function runs again in a new fork,
   after a random and growing pause of some milliseconds: it must not do what cannot be
-  done twice, such as sending a mail. After `:max_retries` the answer is the conflict,
-  with the `:table` and the `:key` of the last one.
+  done twice, such as sending a mail. After `:max_retries` the answer is the last
+  conflict, with its `:table` and `:key` in the details where they can be told.
 
   A transaction is one mutation: one seq, one record of the log, one notice for each
   subscriber. One that has not written anything never conflicts, and has no
@@ -46,6 +46,14 @@ defmodule Rhizome.Transaction do
       the fork has become too old: `{:error, error}`, from where that was found out.
       If it is the commit that was on its way then, it may have been carried
       out: `:unknown_result`, or `:timeout`.
+
+  The fork of a transaction counts among the `:max_snapshots` of the store. Where they are
+  used up it fails with `:snapshot_limit` at once, and is not tried again.
+
+  What it is asked, the reads as well as the writes, may have 64 MiB as for any
+  fork (`Rhizome.Fork`); beyond that the commit fails with `:too_big`. Mutations with
+  `await: false` that travel together are one request, and beyond the store's
+  `:frame_bytes_max` that fails with `:too_big`, too.
 
   A transaction belongs to the process that began it, and to the time of its
   function. Whatever happens, it leaves nothing in the daemon.

@@ -25,7 +25,7 @@ defmodule Rhizome.Version do
   # The same for a function that is for stores.
   @spec store!(GenServer.server() | t(), String.t()) :: GenServer.server()
   def store!(version, function) when is_version(version) do
-    raise ArgumentError, "#{function} is of a store, got: #{inspect(version)}"
+    raise ArgumentError, "#{function} takes a store, got: #{inspect(version)}"
   end
 
   def store!(store, _function), do: store
@@ -49,6 +49,37 @@ defmodule Rhizome.Version do
       raise ArgumentError,
             "option :at must be a version of store #{inspect(store(target))}, " <>
               "got: #{inspect(version)}"
+    end
+  end
+
+  # What a handle is bound to next, in place of `target`.
+  @spec rebound!(GenServer.server() | t(), GenServer.server() | t()) :: GenServer.server() | t()
+  def rebound!(target, other) do
+    if Client.same?(store(target), store(other)) do
+      other
+    else
+      raise ArgumentError,
+            "the handle is of store #{inspect(store(target))}, and this is another one or a " <>
+              "version of it: #{inspect(other)}"
+    end
+  end
+
+  # Has the daemon make a snapshot or a fork. Where nobody knows whether it was made,
+  # as when no answer came in time, it is given back: it would stay as long as its
+  # process does.
+  @spec open(GenServer.server(), (Client.name() -> tuple()), timeout() | nil) ::
+          {:ok, term(), {pid(), Client.name()}} | {:error, Error.t()}
+  def open(store, fun, timeout) do
+    case Client.hold(store, fun, timeout) do
+      {{:ok, answer}, held} ->
+        {:ok, answer, held}
+
+      {{:error, %Error{details: %{outcome: :unknown}} = error}, {owner, name}} ->
+        release(owner, name)
+        {:error, error}
+
+      {{:error, error}, _held} ->
+        {:error, error}
     end
   end
 

@@ -341,12 +341,106 @@ defmodule Rhizome.SnapshotTest do
       assert [{_pid, {2, _monitor}}] = holders(store)
     end
 
+    test "keeps nothing of one that did not come in time", %{store: store} do
+      snapshot = Rhizome.snapshot!(store)
+      daemon = daemon(store)
+      signal(daemon, "STOP")
+
+      for fun <- [
+            fn -> Rhizome.snapshot(store, timeout: 20) end,
+            fn -> Rhizome.fork(store, timeout: 20) end,
+            fn -> Rhizome.fork(snapshot, timeout: 20) end
+          ] do
+        assert {:error, %Error{code: :timeout}} = fun.()
+      end
+
+      error = catch_error(Rhizome.with_snapshot(store, & &1, timeout: 20))
+      assert error.code == :timeout
+      signal(daemon, "CONT")
+      await(fn -> Rhizome.ping(store) == :ok end)
+      assert count(store) == 1
+    end
+
     test "keeps releases and what comes behind them in their order", %{store: store} do
       for _n <- 1..50 do
         busy = for _n <- 1..4, do: Task.async(fn -> for _n <- 1..20, do: Rhizome.ping(store) end)
         Rhizome.release(Rhizome.snapshot!(store))
         assert count(store) == 0
         Task.await_many(busy)
+      end
+    end
+  end
+
+  describe "what is easily mistaken" do
+    test "options in the place of the default", %{store: store} do
+      table = table(store, :to_one, [{1, 1}])
+
+      Rhizome.with_snapshot(store, fn at ->
+        for {fun, arguments} <- [
+              get: [1],
+              get_all: [[1]],
+              first: [],
+              last: [],
+              next: [1],
+              prev: [1],
+              at: [0]
+            ],
+            options <- [[at: at], [at: at, timeout: 9]] do
+          error = catch_error(apply(Rhizome, fun, [table | arguments] ++ [options]))
+          assert %ArgumentError{message: "options come after the default: " <> call} = error
+          assert call =~ ~r/^#{fun}\(view, .*nil, at: \.\.\.\)$/
+          apply(Rhizome, fun, [table | arguments] ++ [nil, options])
+        end
+      end)
+
+      assert Rhizome.get(table, 2, []) == []
+      assert Rhizome.get(table, 2, nope: 1) == [nope: 1]
+      assert Rhizome.get(table, 2, [{:at, 1} | :improper]) == [{:at, 1} | :improper]
+      assert Rhizome.get(table, 2, where: 1) == [where: 1]
+      assert_raise ArgumentError, fn -> Rhizome.first(table, where: {:==, :key, 1}) end
+      handle = Rhizome.Handle.new(table)
+      assert_raise ArgumentError, fn -> Rhizome.Handle.get(handle, 1, timeout: 1) end
+    end
+
+    test "a handle of another store", %{store: store} do
+      other = start_store()
+      set = table(other, :set)
+      snapshot = Rhizome.snapshot!(store)
+      message = ~r/the handle is of store/
+
+      for handle <- [set, Rhizome.fwd(set)], target <- [store, snapshot, Rhizome.fork!(store)] do
+        assert_raise ArgumentError, message, fn -> Rhizome.on(handle, target) end
+      end
+
+      bound = Rhizome.on(set, Rhizome.snapshot!(other))
+      assert Rhizome.on(bound, other) == set
+      assert_raise ArgumentError, message, fn -> Rhizome.on(bound, snapshot) end
+    end
+
+    test "versions where stores are meant, and options where there are none", %{store: store} do
+      set = table(store, :to_one)
+      snapshot = Rhizome.snapshot!(store)
+      fork = Rhizome.fork!(store)
+
+      for {fun, message} <- [
+            {fn -> Rhizome.stop(snapshot) end, ~r/^stop takes a store/},
+            {fn -> Rhizome.with_snapshot(fork, & &1) end, ~r/^with_snapshot takes a store/},
+            {fn -> Rhizome.transaction(snapshot, & &1) end, ~r/^transaction takes a store/},
+            {fn -> Rhizome.put(set, 1, 1, at: fork) end,
+             ~r/^mutations take no :at; bind the table/},
+            {fn -> Rhizome.create_table(store, 1, :set, at: fork) end, ~r/^mutations take no :at/}
+          ] do
+        assert_raise ArgumentError, message, fun
+      end
+
+      handle = Rhizome.Handle.new(set)
+
+      for {options, message} <- [
+            {[expect: 3], ~r/its own seq and takes no :expect/},
+            {[await: false], ~r/takes no :await/},
+            {[at: fork], ~r/takes no :at/}
+          ] do
+        assert_raise ArgumentError, message, fn -> Rhizome.Handle.put(handle, 1, 1, options) end
       end
     end
   end

@@ -207,7 +207,8 @@ defmodule Rhizome.SubscriptionTest do
       fn writer ->
         :rand.seed(:exsss, seed * 10 + writer)
 
-        for op <- Commands.generate(150) do
+        # A rank is asked for in two requests, and others write in between.
+        for op <- Commands.generate(150), elem(op, 0) != :rank do
           if rem(:erlang.phash2(op), 4) == 0,
             do: Rhizome.transaction(store, &Commands.run(&1, op), max_retries: 1_000),
             else: Commands.run(store, op)
@@ -430,12 +431,77 @@ defmodule Rhizome.SubscriptionTest do
       await(fn -> map_size(:sys.get_state(store).holders) == 0 end)
     end
 
-    test "a relay that is killed leaves no subscription" do
+    test "a relay that is killed leaves no subscription, and it is told" do
       store = start_store()
-      subscription = subscribe!(store, :all)
+      %{ref: ref} = subscription = subscribe!(store, :all)
       Process.exit(subscription.relay, :kill)
+      assert_receive {:rhizome, ^ref, {:down, {:relay, :killed}}}
       await(fn -> subscriptions(store) == 0 end)
       assert Rhizome.unsubscribe(subscription) == :ok
+
+      subscription = subscribe!(store, :all)
+      Process.exit(subscription.relay, :kill)
+      assert Rhizome.unsubscribe(subscription) == :ok
+      refute Process.alive?(subscription.watcher)
+      refute_received {:rhizome, _ref, _nothing}
+    end
+
+    test "a relay that ends in order is not reported, and leaves nobody behind" do
+      store = start_store()
+      subscription = subscribe!(store, :all)
+      assert Process.alive?(subscription.watcher)
+      Rhizome.unsubscribe(subscription)
+      refute Process.alive?(subscription.watcher)
+
+      {pid, subscription} = subscriber(store, :all)
+      Process.exit(pid, :kill)
+      await(fn -> not Process.alive?(subscription.watcher) end)
+      refute_received {:rhizome, _ref, _nothing}
+    end
+
+    test "a stream subscribes again when its relay is killed" do
+      store = start_store()
+      set = table(store, :set)
+
+      task = Task.async(fn -> store |> Subscription.stream([set], from: :now) |> Enum.take(2) end)
+
+      await(fn -> subscriptions(store) == 1 end)
+      Rhizome.insert!(set, 1)
+      [{relay, _holder}] = Map.to_list(:sys.get_state(store).holders)
+      Process.exit(relay, :kill)
+      await(fn -> not Map.has_key?(:sys.get_state(store).holders, relay) end)
+      Rhizome.insert!(set, 2)
+      assert [%{changes: [{_, :insert, 1}]}, %{changes: [{_, :insert, 2}]}] = Task.await(task)
+    end
+
+    test "a mark that says that there was nothing is passed on, and skipped by a stream" do
+      store = start_store()
+      set = table(store, :set)
+
+      mark = fn relay, name, seq ->
+        send(relay, {:rhizome_feed, name, {:changes, :erlang.term_to_binary([{seq, []}])}})
+      end
+
+      %{ref: ref, relay: relay} = subscribe!(store, [set])
+      mark.(relay, :sys.get_state(relay).name, 7)
+      assert_receive {:rhizome, ^ref, {:changes, [%{seq: 7, changes: []}]}}
+      Process.exit(relay, :kill)
+      await(fn -> subscriptions(store) == 0 end)
+
+      # It is remembered: what is up to it is not asked for again.
+      task = Task.async(fn -> store |> Subscription.stream([set], from: :now) |> Enum.take(1) end)
+
+      await(fn -> subscriptions(store) == 1 end)
+      [{relay, _holder}] = Map.to_list(:sys.get_state(store).holders)
+      mark.(relay, :sys.get_state(relay).name, Rhizome.info(store).seq + 1)
+      assert Task.yield(task, 50) == nil
+      :erlang.suspend_process(task.pid)
+      Process.exit(relay, :kill)
+      Rhizome.insert!(set, 8)
+      :erlang.resume_process(task.pid)
+      await(fn -> subscriptions(store) == 1 end)
+      Rhizome.insert!(set, 9)
+      assert [%{changes: [{_, :insert, 9}]}] = Task.await(task)
     end
 
     test "the end of the store is told, behind everything else" do
@@ -565,6 +631,30 @@ defmodule Rhizome.SubscriptionTest do
     assert_raise ArgumentError, fn -> Rhizome.subscribe(store, [table(start_store(), :set)]) end
     assert_raise ArgumentError, fn -> Rhizome.subscribe(snapshot, [set]) end
     assert_raise ArgumentError, fn -> Rhizome.subscribe("store", :all) end
+
+    handle = Rhizome.Handle.new(set)
+
+    assert_raise ArgumentError, ~r/of a handle give its :view/, fn ->
+      Rhizome.subscribe(store, handle)
+    end
+
+    assert_raise ArgumentError, ~r/of a handle give its :view/, fn ->
+      Rhizome.subscribe(store, [handle])
+    end
+
+    assert_raise ArgumentError, ~r/a table, a view or a name/, fn ->
+      Rhizome.subscribe(store, [1..2])
+    end
+
+    assert_raise ArgumentError, ~r/to no tables/, fn -> Rhizome.subscribe(store, []) end
+    assert_raise ArgumentError, ~r/proper list/, fn -> Rhizome.subscribe(store, [set | :b]) end
+    assert_raise ArgumentError, ~r/proper list/, fn -> Rhizome.subscribe(store, {set}) end
+    assert_raise ArgumentError, ~r/%Rhizome.Subscription{}/, fn -> Rhizome.unsubscribe(:x) end
+
+    seq = Rhizome.info(store).seq
+    assert {:error, error} = Rhizome.subscribe(store, [set], from: seq + 5)
+    assert error.code == :no_history
+    assert error.message == "seq #{seq + 5} is not there yet; the next is #{seq + 1}"
 
     for option <- [from: -1, from: :start, max_queue: 0, timeout: -1, patience: 3, nope: 1] do
       assert_raise ArgumentError, fn -> Rhizome.subscribe(store, [set], [option]) end

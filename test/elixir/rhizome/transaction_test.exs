@@ -591,7 +591,7 @@ defmodule Rhizome.TransactionTest do
         assert_raise ArgumentError, fun
       end
 
-      assert_raise ArgumentError, ~r/transaction is of a store/, fn ->
+      assert_raise ArgumentError, ~r/transaction takes a store/, fn ->
         Rhizome.transaction(store, fn tx -> Rhizome.transaction(tx, fn _tx -> :ok end) end)
       end
 
