@@ -41,7 +41,7 @@ struct writer;
 
 /* Requests that wait for a thread. */
 #define READINGS_WAITING_MAX 10000
-#define READINGS_WAITING_BYTES_MAX (8u << 20)
+#define READINGS_WAITING_BYTES_MAX (4u << 20)
 
 /* ST_NO_MEMORY. None may run when they are freed. */
 enum status readings_create(struct commands *commands, struct readings **ret);
