@@ -79,7 +79,7 @@ defmodule Rhizome do
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> names = Rhizome.create_table!(store, :names, :to_one)
-      iex> seq = Rhizome.digest!(store).seq
+      iex> seq = Rhizome.info(store).seq
       iex> Rhizome.put!(names, 1, "Ann", expect: seq).outcome
       :inserted
       iex> {:error, error} = Rhizome.put(names, 2, "Bob", expect: seq)

@@ -2,7 +2,7 @@
  * journal.h -- what a fork was asked, in order, and what it answered.
  *
  * A commit carries the journal out again where others have changed the head
- * since (cmd_version.c). A note holds an Op as it came, whether it changed the
+ * since (commit.c). A note holds an Op as it came, whether it changed the
  * fork, and the hash of its answer; an answer itself is kept by nobody.
  *
  * A read that a worker does is noted in its place when it begins, and gets its

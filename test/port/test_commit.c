@@ -568,7 +568,8 @@ static void a_full_log_leaves_the_fork(void **state)
     for (unsigned i = 0; i < 3; i++) {
         char *op = malloc(1000000);
 
-        sprintf(op, "{with,#{at=>{1,1}},{insert_row,p,<<\"%s\">>}}", large);
+        snprintf(op, 1000000, "{with,#{at=>{1,1}},{insert_row,p,<<\"%s\">>}}",
+                 large);
         expect(&bench, op, test_format("{ok,{%u,[],[]}}", 3 + i));
         free(op);
     }
@@ -597,7 +598,7 @@ static void a_reply_that_is_too_large_commits_nothing(void **state)
     large[700000] = '\0';
     bench_open(&bench);
     bench_populate(&bench);
-    sprintf(op, "{insert,o,fwd,{large,<<\"%s\">>}}", large);
+    snprintf(op, 800000, "{insert,o,fwd,{large,<<\"%s\">>}}", large);
     expect(&bench, op, "{ok,*");
     expect(&bench, "{fork,{1,1},head,[{insert,s,fwd,{a}}]}", "{ok,*");
     expect_part(&bench, "{commit,{1,1},[{get,o,fwd,large},{get,o,fwd,large}]}",
@@ -623,7 +624,7 @@ static void a_commit_may_remove_more_than_a_reply_tells(void **state)
     bench_open(&bench);
     bench_populate(&bench);
     for (unsigned i = 0; i < 12; i++) {
-        sprintf(op, "{insert,o,fwd,{{%u},<<\"%s\">>}}", i, large);
+        snprintf(op, 300000, "{insert,o,fwd,{{%u},<<\"%s\">>}}", i, large);
         expect(&bench, op, "{ok,*");
     }
     expect(&bench, "{fork,{1,1},head,[]}", "{ok,*");
@@ -647,7 +648,8 @@ static void a_fork_that_was_asked_too_much_is_not_committed(void **state)
     (void)state;
     memset(large, 'v', 500000);
     large[500000] = '\0';
-    sprintf(op, "{with,#{at=>{1,1}},{has_key,s,fwd,<<\"%s\">>}}", large);
+    snprintf(op, 600000, "{with,#{at=>{1,1}},{has_key,s,fwd,<<\"%s\">>}}",
+             large);
     bench_open(&bench);
     bench_populate(&bench);
     expect(&bench, "{fork,{1,1},head,[{insert,s,fwd,{a}}]}", "{ok,*");

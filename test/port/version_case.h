@@ -179,11 +179,12 @@ static inline enum status run(struct bench *bench, const char *text)
 /* One Op: its answer as text, which stays until the next one. */
 static inline const char *call(struct bench *bench, const char *op)
 {
-    char *request = malloc(strlen(op) + 8);
+    size_t room = strlen(op) + 8;
+    char *request = malloc(room);
     const char *text;
     size_t size;
 
-    sprintf(request, "[{1,%s}]", op);
+    snprintf(request, room, "[{1,%s}]", op);
     assert_int_equal(run(bench, request), ST_OK);
     free(request);
     text = replies(bench);

@@ -165,7 +165,7 @@ defmodule Rhizome.Client do
     end
   end
 
-  # Not for users: a holder that is not known, see with_holder/2.
+  # Not for users: a holder that is not known, see hold_anew/2.
   defp decode({:error, _error} = error, _op), do: error
   defp decode(answer, _op), do: Protocol.decode_answer(answer)
 

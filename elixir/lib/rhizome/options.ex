@@ -101,7 +101,7 @@ defmodule Rhizome.Options do
                       "nothing and is answered as the first one was. See \"Retries\" in `Rhizome`."}
 
   @expect {:seq, :unset,
-           "The seq at which the store must be, as `Rhizome.digest/2` and others give it. If it has " <>
+           "The seq at which the store must be, as `Rhizome.info/2` and others give it. If it has " <>
              "moved on, the mutation fails with `:stale` and the two seqs as `:expected` and `:seq`."}
 
   @await {:boolean, true,

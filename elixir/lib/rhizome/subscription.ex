@@ -293,7 +293,7 @@ defmodule Rhizome.Subscription do
 
   # What is known begins before that, so it is the end that it lies beyond.
   defp to_come(error, store, options) do
-    case Client.request(store, {:digest}, options[:timeout]) do
+    case Client.request(store, {:info}, options[:timeout]) do
       {:ok, %{seq: seq}} when seq + 1 < options.from ->
         %{error | message: "seq #{options.from} is not there yet; the next is #{seq + 1}"}
 
