@@ -73,9 +73,16 @@ static struct epoch_block *spare_take(struct epochs *epochs,
         return NULL;
     *list = block->next_dead;
     epochs->spares->bytes -= mem_charge(size);
-    for (size_t i = 0; *list && i < size; i += 64)
-        __builtin_prefetch((const char *)*list + i, 1);
     return block;
+}
+
+/* Into the second level: the next block of a size is some changes away. */
+void epochs_expect(const struct epochs *epochs, size_t size)
+{
+    struct epoch_block **list = spare_list(epochs, size);
+
+    for (size_t i = 0; list && *list && i < size; i += 64)
+        __builtin_prefetch((const char *)*list + i, 0, 2);
 }
 
 /* False if the block is to be freed. */
@@ -196,7 +203,7 @@ static void block_release(struct epochs *epochs, struct epoch_snapshot *older,
 void epochs_release(struct epochs *epochs, struct epoch_snapshot *snapshot)
 {
     struct epoch_snapshot *older = snapshot->older;
-    bool more = true;
+    bool more = snapshot->dead_bytes > 0;
 
     while (more) {
         more = false;

@@ -42,9 +42,10 @@ struct epoch_block {
 
 /*
  * The dead of a snapshot are on several lists in turn: their headers are cold
- * when it is released, and so several can be fetched at a time.
+ * when it is released, and so several can be fetched at a time. By the time
+ * that it is a list's turn again the next one of it has arrived.
  */
-#define EPOCH_LANES 4
+#define EPOCH_LANES 8
 
 /* An open snapshot; whoever opens it has the room for it. */
 struct epoch_snapshot {
@@ -96,6 +97,13 @@ static inline bool epochs_lent(const struct epochs *epochs,
 
 /* A block of `size` bytes born now, its header filled in; NULL as mem.h. */
 void *epochs_alloc(struct epochs *epochs, size_t size);
+
+/*
+ * Fetches what the next epochs_alloc() of about this size would give: it is
+ * cold while snapshots are open. To be called when there is nothing else to
+ * be fetched, which is after a change, not within it.
+ */
+void epochs_expect(const struct epochs *epochs, size_t size);
 
 /* Opens a snapshot: from now on no block that exists is changed. O(1).
  * The caller keeps the roots. */

@@ -141,6 +141,16 @@ void leaf_insert(struct tree_node *leaf, uint32_t index,
         slotted_insert(leaf, index, probe, value, outside);
 }
 
+void leaf_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                      uint32_t index, const struct probe *probe,
+                      struct bytes value, bool outside)
+{
+    if (leaf->kind == NODE_STRIDE)
+        stride_copy_insert(copy, leaf, index, probe, value);
+    else
+        slotted_copy_insert(copy, leaf, index, probe, value, outside);
+}
+
 bool leaf_replace(struct tree_node *leaf, uint32_t index, struct bytes value,
                   bool outside)
 {

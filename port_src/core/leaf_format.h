@@ -47,6 +47,9 @@ size_t stride_fits(const struct tree_node *leaf, const struct probe *probe,
                    struct bytes value, bool outside);
 void stride_insert(struct tree_node *leaf, uint32_t index,
                    const struct probe *probe, struct bytes value);
+void stride_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                        uint32_t index, const struct probe *probe,
+                        struct bytes value);
 uint32_t stride_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,
                     uint32_t *ret_first_size);
 void stride_build(const struct plan *plan, const struct item *items,
@@ -91,6 +94,9 @@ size_t slotted_fits(const struct tree_node *leaf, const struct probe *probe,
 void slotted_insert(struct tree_node *leaf, uint32_t index,
                     const struct probe *probe, struct bytes value,
                     bool outside);
+void slotted_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                         uint32_t index, const struct probe *probe,
+                         struct bytes value, bool outside);
 uint32_t slotted_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,
                      uint32_t *ret_first_size);
 struct bytes slotted_value(const struct tree_node *leaf, uint32_t index,

@@ -199,6 +199,24 @@ void slotted_insert(struct tree_node *leaf, uint32_t index,
                   probe->size - leaf->prefix, value, outside);
 }
 
+void slotted_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                         uint32_t index, const struct probe *probe,
+                         struct bytes value, bool outside)
+{
+    const uint8_t *from = slots_start(leaf) + index * sizeof(struct slot);
+    size_t before = (size_t)(from - (const uint8_t *)&leaf->heap);
+    uint8_t *to = (uint8_t *)&copy->heap + before;
+
+    memcpy(&copy->heap, &leaf->heap, before);
+    memcpy(to + sizeof(struct slot), from,
+           (leaf->count - index) * sizeof(struct slot));
+    memcpy((uint8_t *)copy + leaf->heap, (const uint8_t *)leaf + leaf->heap,
+           leaf->block.size - leaf->heap);
+    copy->count = (uint16_t)(leaf->count + 1);
+    slotted_write(copy, index, probe->raw + leaf->prefix,
+                  probe->size - leaf->prefix, value, outside);
+}
+
 void slotted_build(const struct plan *plan, const struct item *items,
                    struct tree_node *leaf)
 {

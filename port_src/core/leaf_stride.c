@@ -289,22 +289,47 @@ size_t stride_fits(const struct tree_node *leaf, const struct probe *probe,
     return stride_live(leaf) + stride_of(leaf);
 }
 
-void stride_insert(struct tree_node *leaf, uint32_t index,
-                   const struct probe *probe, struct bytes value)
+/* Writes a row of pages with the shape of `leaf`. */
+static void row_write(const struct tree_node *leaf, uint8_t *row,
+                      const struct probe *probe, struct bytes value)
 {
-    uint32_t stride = stride_of(leaf);
-    uint8_t *row = stride_rows(leaf) + (size_t)index * stride;
     uint32_t second_size = probe->size - probe->first_size;
 
-    memmove(row + stride, row, (size_t)(leaf->count - index) * stride);
     part_bytes(row, probe->raw + leaf->prefix, probe->first_size - leaf->prefix,
                leaf->first_width);
     part_bytes(row + leaf->first_width,
                probe->raw + probe->first_size + leaf->infix,
                second_size - leaf->infix, leaf->second_width);
     if (value.size)
-        memcpy(row + stride - leaf->value_width, value.data, value.size);
+        memcpy(row + leaf->first_width + leaf->second_width, value.data,
+               value.size);
+}
+
+void stride_insert(struct tree_node *leaf, uint32_t index,
+                   const struct probe *probe, struct bytes value)
+{
+    uint32_t stride = stride_of(leaf);
+    uint8_t *row = stride_rows(leaf) + (size_t)index * stride;
+
+    memmove(row + stride, row, (size_t)(leaf->count - index) * stride);
+    row_write(leaf, row, probe, value);
     leaf->count++;
+}
+
+void stride_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                        uint32_t index, const struct probe *probe,
+                        struct bytes value)
+{
+    uint32_t stride = stride_of(leaf);
+    const uint8_t *from = stride_rows(leaf) + (size_t)index * stride;
+    size_t before = (size_t)(from - (const uint8_t *)&leaf->heap);
+    uint8_t *row = (uint8_t *)&copy->heap + before;
+
+    memcpy(&copy->heap, &leaf->heap, before);
+    row_write(leaf, row, probe, value);
+    memcpy(row + stride, from,
+           (size_t)(leaf->count - index) * stride + NODE_SLACK);
+    copy->count = (uint16_t)(leaf->count + 1);
 }
 
 uint32_t stride_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,

@@ -160,14 +160,11 @@ static enum status put_copy(struct edit *edit, const struct probe *probe,
     struct child fresh = {.sum = leaf->count + 1u};
     size_t size =
         leaf->kind == NODE_STRIDE ? leaf_capacity(live) : leaf->block.size;
-    size_t copied = leaf->block.size < size ? leaf->block.size : size;
 
     fresh.node = edit_keep(edit, tree_alloc(edit->tree, size));
     if (!fresh.node)
         return edit_fail(edit);
-    memcpy(&fresh.node->heap, &leaf->heap,
-           copied - offsetof(struct tree_node, heap));
-    leaf_insert(fresh.node, at, probe, in->bytes, in->outside);
+    leaf_copy_insert(fresh.node, leaf, at, probe, in->bytes, in->outside);
     return edit_raise(edit, edit->path->depth - 1, &fresh, 1);
 }
 

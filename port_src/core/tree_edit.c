@@ -167,6 +167,11 @@ static void edit_commit(struct edit *edit, uint32_t levels)
     path_count(edit->path, levels, edit->delta);
     for (uint32_t i = 0; i < edit->gone_count; i++)
         tree_retire(edit->tree, edit->gone[i]);
+    for (uint32_t i = 0; i < edit->made_count; i++) {
+        const struct epoch_block *made = edit->made[i];
+
+        epochs_expect(edit->tree->epochs, made->size);
+    }
 }
 
 static struct tree_node *
@@ -264,7 +269,9 @@ static enum status edit_copy_branch(struct edit *edit, uint32_t level,
            branch->block.size - offsetof(struct tree_node, heap));
     branch_children(copy.node)[index] = fresh->node;
     branch_sums(copy.node)[index] = fresh->sum;
-    copy.sum = branch_sum_before(copy.node, copy.node->count);
+    /* Adding up the copy would wait for what has just been written. */
+    copy.sum = branch_sum_before(branch, branch->count) -
+               branch_sums(branch)[index] + fresh->sum;
     return edit_raise(edit, level, &copy, 1);
 }
 

@@ -205,6 +205,15 @@ size_t leaf_fits(const struct tree_node *leaf, const struct probe *probe,
 void leaf_insert(struct tree_node *leaf, uint32_t index,
                  const struct probe *probe, struct bytes value, bool outside);
 
+/*
+ * The same, into `copy` of what is in `leaf`: a new page of at least the size
+ * that leaf_fits() told. Nothing of the copy is read back, so that nobody
+ * waits for its lines, which are cold, to arrive in the cache.
+ */
+void leaf_copy_insert(struct tree_node *copy, const struct tree_node *leaf,
+                      uint32_t index, const struct probe *probe,
+                      struct bytes value, bool outside);
+
 /* Overwrites a value by one of the same size and kind; false: rebuild. */
 bool leaf_replace(struct tree_node *leaf, uint32_t index, struct bytes value,
                   bool outside);
