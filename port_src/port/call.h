@@ -69,6 +69,11 @@ struct commands {
     void (*tick)(void *context);
     void *tick_context;
 
+    /* Of commands_apply(): NULL, or called before a mutation is committed as
+     * `seq`, with its changes in the list; an error undoes it. */
+    enum status (*applied)(void *context, uint64_t seq);
+    void *applied_context;
+
     struct reader requests; /* what is left of the payload */
     struct list list;       /* the requests in it */
     bool lone;              /* one request that stands in no list */

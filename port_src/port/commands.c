@@ -760,6 +760,9 @@ enum status commands_apply(struct commands *commands, struct bytes op,
     mem_exempt_begin(mem);
     store_begin(commands->store);
     st = apply_op(&call, op);
+    if (st == ST_OK && commands->applied)
+        st = commands->applied(commands->applied_context,
+                               store_seq(commands->store) + 1);
     if (st < 0) {
         const char *text = call_error_text(&call, st, why);
 

@@ -22,10 +22,10 @@
 
 #include <stdatomic.h>
 
-#include "core/etf.h"
 #include "log/reader.h"
 #include "log/recover.h"
-#include "port/call.h"
+#include "port/changes.h"
+#include "port/replay.h"
 
 #define SEGMENTS_AHEAD 16
 
@@ -50,8 +50,7 @@ struct feed_history {
 
     struct mem mem; /* of everything below but the store */
     struct store *store;
-    struct writer writer; /* keeps nothing */
-    struct commands *commands;
+    struct replayer *replayer;
     struct segment segments[SEGMENTS_AHEAD]; /* the first is being read */
     unsigned segment_count;
     uint64_t opened; /* the first seq of the last segment opened */
@@ -84,12 +83,9 @@ enum status feed_history_create(struct mem *mem,
 
 static void free_store(struct feed_history *history)
 {
-    if (history->commands) {
-        commands_free(history->commands);
-        writer_deinit(&history->writer);
-    }
+    replayer_free(history->replayer);
     store_free(history->store);
-    history->commands = NULL;
+    history->replayer = NULL;
     history->store = NULL;
 }
 
@@ -136,66 +132,32 @@ void feed_history_take(struct feed_history *history, size_t bytes)
 
 /* --- one mutation ------------------------------------------------------- */
 
-static enum status carry_out(struct feed_history *history, struct bytes op)
+/* No limit counts while a log is carried out again: this does. */
+static bool is_too_large(const struct feed_history *history)
 {
-    struct call call =
-        call_of(history->commands, history->store, &history->writer);
-    struct reader reader = reader_of(op);
-    enum status st;
-
-    call.again = true;
-    call.op = op;
-    call.inner = op;
-    st = call_parse(&call, &reader);
-    if (st == ST_OK && call.command->run == cmd_with)
-        st = cmd_with(&call);
-    if (st == ST_OK && (!(call.command->flags & CMD_WRITE) || call.version))
-        st = ST_BAD_ARGUMENT;
-    return st < 0 ? st : call_perform(&call);
+    return store_mem(history->store)->used > history->memory_limit;
 }
 
-static enum status apply(struct feed_history *history, uint64_t seq,
-                         struct bytes op, bool tell)
+/* Before a mutation that is to be told is committed. */
+static enum status on_applied(void *context, uint64_t seq)
 {
-    size_t size;
-    enum status st = etf_validate(op, &size, NULL);
+    struct feed_history *history = context;
 
-    if (st < 0 || size != op.size || seq != store_seq(history->store) + 1)
-        return ST_LOG_REFUSED;
-    store_begin(history->store);
-    st = carry_out(history, op);
-    if (st == ST_OK && !store_change_mark(history->store))
-        st = ST_LOG_REFUSED;
-    if (st == ST_OK && tell)
-        st = changes_encode(history->store, seq, HISTORY_ENTRY_BYTES_MAX,
-                            &history->entries);
-    if (st < 0) {
-        store_rollback(history->store);
-        commands_forget_table(history->commands);
-        return st;
-    }
-    store_commit(history->store);
-    return ST_OK;
-}
-
-/* The `apply` of recovery. */
-static enum status apply_past(void *context, uint64_t seq, struct bytes op,
-                              const char **ret_why)
-{
-    (void)ret_why;
-    return apply(context, seq, op, false);
+    if (is_too_large(history))
+        return ST_MEMORY_LIMIT;
+    return changes_encode(history->store, seq, HISTORY_ENTRY_BYTES_MAX,
+                          &history->entries);
 }
 
 /* --- the store as it was ------------------------------------------------ */
 
-/* Recovery is bound by no limit: this is. */
 static void watch(void *context, uint64_t done, uint64_t total)
 {
     struct feed_history *history = context;
 
     (void)done;
     (void)total;
-    if (store_mem(history->store)->used <= history->memory_limit)
+    if (!is_too_large(history))
         return;
     history->over_limit = true;
     feed_history_cancel(history);
@@ -203,28 +165,18 @@ static void watch(void *context, uint64_t done, uint64_t total)
 
 static enum status make_store(struct feed_history *history)
 {
-    size_t limit = history->memory_limit;
-    const struct store_options options = {limit == SIZE_MAX ? 0 : limit};
-    enum status st = store_create(&options, &history->store);
+    enum status st = store_create(NULL, &history->store);
 
     if (st < 0)
         return st;
-    writer_init(&history->writer, &history->mem, SIZE_MAX);
-    writer_discard(&history->writer, true);
-    st = commands_create(history->store, &history->mem, &history->writer,
-                         &history->commands);
-    if (st < 0)
-        return st;
-    store_set_removed_bytes_max(history->store, 0);
-    return ST_OK;
+    return replayer_create(history->store, &history->mem, &history->replayer);
 }
 
 /* One attempt; ST_IO and ST_LOG_REFUSED may be another one's luck. */
 static enum status try_to_build(struct feed_history *history)
 {
     struct recovery_options options = {
-        .apply = apply_past,
-        .context = history,
+        .apply = replayer_apply,
         .progress = {watch, history},
         .expect_store = history->store_id,
         .until = history->from - 1,
@@ -238,6 +190,7 @@ static enum status try_to_build(struct feed_history *history)
     st = make_store(history);
     if (st < 0)
         return st;
+    options.context = history->replayer;
     st = recover_directory(history->io, history->store, &options, &history->mem,
                            &recovery, &error);
     recovery_free(&recovery);
@@ -263,6 +216,7 @@ static enum status build(struct feed_history *history)
         return ST_CANCELLED;
     if (st == ST_OK) {
         store_set_keeps_values(history->store, true);
+        replayer_set_applied(history->replayer, on_applied, history);
         history->built = true;
     }
     return st;
@@ -413,14 +367,19 @@ static enum status read_mutation(struct feed_history *history, uint64_t next,
 
 static enum status tell_one(struct feed_history *history, uint64_t seq)
 {
+    const char *why;
     struct record record;
     enum status st = read_mutation(history, seq, &record);
 
     if (st < 0)
         return st;
-    return apply(history, seq,
-                 bytes_of(record.payload.data + 1, record.payload.size - 1),
-                 true);
+    st = replayer_apply(
+        history->replayer, seq,
+        bytes_of(record.payload.data + 1, record.payload.size - 1), &why);
+    if (st < 0 && st != ST_NO_MEMORY && st != ST_MEMORY_LIMIT &&
+        st != ST_TOO_BIG)
+        return ST_LOG_REFUSED; /* what was carried out once is rejected now */
+    return st;
 }
 
 enum status feed_history_run(struct feed_history *history, uint64_t until)

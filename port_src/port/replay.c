@@ -52,6 +52,14 @@ void replayer_set_tick(struct replayer *replayer, void (*tick)(void *context),
     replayer->commands->tick_context = context;
 }
 
+void replayer_set_applied(struct replayer *replayer,
+                          enum status (*applied)(void *context, uint64_t seq),
+                          void *context)
+{
+    replayer->commands->applied = applied;
+    replayer->commands->applied_context = context;
+}
+
 enum status replayer_apply(void *context, uint64_t seq, struct bytes term,
                            const char **ret_why)
 {

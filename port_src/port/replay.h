@@ -29,6 +29,13 @@ void replayer_free(struct replayer *replayer);
 void replayer_set_tick(struct replayer *replayer, void (*tick)(void *context),
                        void *context);
 
+/* Calls `applied` before each mutation is committed, with its changes in the
+ * change list of the store. An error of it is that of replayer_apply(), and
+ * the mutation is undone. */
+void replayer_set_applied(struct replayer *replayer,
+                          enum status (*applied)(void *context, uint64_t seq),
+                          void *context);
+
 /*
  * Carries out `term`, any bytes, as the mutation `seq`. Errors, with a
  * sentence in `*ret_why` until the next call: ST_BAD_TERM if it is no valid

@@ -831,6 +831,64 @@ static void a_replay_takes_mutations_only(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+struct witness {
+    struct store *store;
+    uint64_t seq;
+    unsigned changes;
+    enum status answer;
+};
+
+static enum status on_applied(void *context, uint64_t seq)
+{
+    struct witness *witness = context;
+    struct change change;
+    size_t position = 0;
+
+    witness->seq = seq;
+    witness->changes = 0;
+    while (store_change_next(witness->store, &position, &change))
+        witness->changes++;
+    return witness->answer;
+}
+
+static void a_replay_asks_before_it_commits(void **state)
+{
+    struct witness witness = {.answer = ST_OK};
+    struct replayer *replayer;
+    struct digest digest;
+    struct store *store;
+    struct mem mem;
+    char reason[256];
+
+    (void)state;
+    mem_init(&mem, 0);
+    assert_int_equal(store_create(NULL, &store), ST_OK);
+    assert_int_equal(replayer_create(store, &mem, &replayer), ST_OK);
+    apply(replayer, 1, "{create_table,t,set,#{}}", ST_OK);
+    witness.store = store;
+    replayer_set_applied(replayer, on_applied, &witness);
+    apply(replayer, 2, "{batch,[{insert,t,fwd,1},{insert,t,fwd,2}]}", ST_OK);
+    assert_int_equal(witness.seq, 2);
+    assert_int_equal(witness.changes, 2);
+    assert_int_equal(store_seq(store), 2);
+    /* Whatever fails before is not asked about. */
+    apply(replayer, 3, "{insert,u,fwd,1}", ST_NO_TABLE);
+    assert_int_equal(witness.seq, 2);
+    digest = store_digest(store);
+    witness.answer = ST_MEMORY_LIMIT;
+    apply(replayer, 3, "{drop_table,t}", ST_MEMORY_LIMIT);
+    assert_int_equal(witness.seq, 3);
+    assert_int_equal(store_seq(store), 2);
+    assert_true(digest_equal(store_digest(store), digest));
+    witness.answer = ST_OK;
+    apply(replayer, 3, "{delete,t,fwd,1}", ST_OK);
+    assert_int_equal(store_seq(store), 3);
+    assert_true(store_check(store, reason, sizeof(reason)));
+    replayer_free(replayer);
+    store_free(store);
+    assert_int_equal(mem.used, 0);
+}
+
 /* --- checkpoints -------------------------------------------------------- */
 
 static void requests_share_a_checkpoint(void **state)
@@ -972,6 +1030,7 @@ int main(void)
         cmocka_unit_test(reserved_names_are_for_reading),
         cmocka_unit_test(a_replay_comes_to_the_same_store),
         cmocka_unit_test(a_replay_takes_mutations_only),
+        cmocka_unit_test(a_replay_asks_before_it_commits),
         cmocka_unit_test(requests_share_a_checkpoint),
         cmocka_unit_test(a_checkpoint_that_fails_is_told),
         cmocka_unit_test(a_long_log_is_a_reason_for_a_checkpoint),
