@@ -61,6 +61,7 @@ struct record {
 struct cleared {
     struct tree trees[2];
     struct digest digest;
+    uint64_t count;
 };
 
 struct former_id {
@@ -113,10 +114,13 @@ static enum status measure_removed(struct store *store)
         size_t second = change.second.size;
         enum status st;
 
-        if (change.kind != CHANGE_REMOVE)
+        if (change.kind != CHANGE_REMOVE || change.table->part)
             continue;
         st = external_bytes(store, change.first, &first);
-        if (st == ST_OK && second && !has_value)
+        /* What follows the first vertex of an element of a graph holds keys
+         * and values; as terms they are hardly smaller. */
+        if (st == ST_OK && second && !has_value &&
+            change.table->type != TABLE_GRAPH)
             st = external_bytes(store, change.second, &second);
         if (st < 0)
             return st;
@@ -161,7 +165,7 @@ enum status change_push(struct store *store, enum change_kind kind,
         return store_fail(store, ST_TOO_BIG,
                           "one command changes too much; send several",
                           table_name(table), bytes_of(NULL, 0));
-    if (kind == CHANGE_REMOVE) {
+    if (kind == CHANGE_REMOVE && !table->part) {
         st = check_removed(store, table);
         if (st < 0)
             return st;
@@ -190,7 +194,7 @@ enum status change_push(struct store *store, enum change_kind kind,
     list->last = list->records.size;
     list->records.size += size;
     list->deferred += kind == CHANGE_CLEAR || kind == CHANGE_DROP;
-    if (kind == CHANGE_REMOVE) {
+    if (kind == CHANGE_REMOVE && !table->part) {
         list->removed++;
         list->removed_bytes += first.size + second.size;
     }
@@ -205,7 +209,7 @@ void change_pop(struct store *store)
     REQUIRE(list->records.size > 0);
     list->deferred -=
         record->kind == CHANGE_CLEAR || record->kind == CHANGE_DROP;
-    if (record->kind == CHANGE_REMOVE) {
+    if (record->kind == CHANGE_REMOVE && !record->table->part) {
         list->removed--;
         list->removed_bytes -= (size_t)record->first_size + record->second_size;
     }
@@ -222,14 +226,14 @@ struct digest change_digest(const struct store *store)
     return digest_bytes(bytes_of(record_payload(record), size));
 }
 
-enum status change_clear(struct store *store, struct table *table)
+static enum status push_clear(struct store *store, struct table *table,
+                              uint64_t count)
 {
     struct cleared cleared;
     enum status st;
 
-    if (!table->trees[SIDE_FWD].root.count)
-        return ST_OK;
     memset(&cleared, 0, sizeof(cleared));
+    cleared.count = count;
     cleared.trees[SIDE_FWD] = table->trees[SIDE_FWD];
     cleared.trees[SIDE_BWD] = table->trees[SIDE_BWD];
     cleared.digest = table->digest;
@@ -241,6 +245,20 @@ enum status change_clear(struct store *store, struct table *table)
     tree_init(&table->trees[SIDE_BWD], &store->epochs);
     table->digest = (struct digest){0, 0};
     return ST_OK;
+}
+
+enum status change_clear(struct store *store, struct table *table)
+{
+    uint64_t count = table->trees[SIDE_FWD].root.count;
+
+    return count ? push_clear(store, table, count) : ST_OK;
+}
+
+enum status change_clear_graph(struct store *store, struct table *table,
+                               uint64_t count)
+{
+    REQUIRE(table->type == TABLE_GRAPH);
+    return push_clear(store, table, count);
 }
 
 enum status change_next_id(struct store *store, struct table *table)
@@ -283,7 +301,7 @@ bool store_change_next(const struct store *store, size_t *position,
     case CHANGE_CLEAR: {
         const struct cleared *cleared = record_payload(record);
 
-        ret->count = cleared->trees[SIDE_FWD].root.count;
+        ret->count = cleared->count;
         break;
     }
     case CHANGE_NEXT_ID:
@@ -383,6 +401,15 @@ static void undo_element(struct store *store, const struct change *change)
                            traits->has_second ? change->second : none};
     struct tree_key bwd = {fwd.second, fwd.first};
 
+    if (table->type == TABLE_GRAPH) { /* a note: its parts have the change */
+        struct digest digest = digest_element(change->first, change->second);
+
+        if (change->kind == CHANGE_ADD)
+            digest_subtract(&table->digest, digest);
+        else
+            digest_add(&table->digest, digest);
+        return;
+    }
     if (change->kind == CHANGE_ADD) {
         /* The record of a row that came is without its value. */
         if (traits->has_value)

@@ -78,6 +78,7 @@ enum status snapshot_take(struct store *store, struct snapshot **ret)
     snapshot->seq = store->seq;
     snapshot->catalog = store->catalog.root;
     snapshot->catalog_bytes = store->catalog.bytes;
+    snapshot->part_count = store->part_count;
     epochs_snapshot(&store->epochs, &snapshot->epoch);
     *ret = snapshot;
     return ST_OK;
@@ -460,6 +461,7 @@ enum status snapshot_fork(struct snapshot *snapshot, struct store **ret)
     fork->seq = snapshot->seq;
     fork->catalog.root = snapshot->catalog;
     fork->catalog.bytes = snapshot->catalog_bytes;
+    fork->part_count = snapshot->part_count;
     fork->base = snapshot_keep(snapshot);
     store_set_removed_bytes_max(fork, root->changes.removed_bytes_max);
 

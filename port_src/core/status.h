@@ -72,7 +72,17 @@
     X(CANCELLED, -29, "cancelled",                                            \
       "the request was cancelled")                                            \
     X(NO_HISTORY, -30, "no_history",                                          \
-      "the changes from this seq on are no longer there")
+      "the changes from this seq on are no longer there")                      \
+    X(NO_VERTEX, -31, "no_vertex",                                            \
+      "the graph has no such vertex")                                         \
+    X(BAD_WEIGHT, -32, "bad_weight",                                          \
+      "the weight of an edge is no number, or one that may not be here")      \
+    X(CYCLIC, -33, "cyclic",                                                  \
+      "the graph has a cycle, and what was asked for exists without one only")\
+    X(NO_PROJECTION, -34, "no_projection",                                    \
+      "no projection has this name; it was dropped, or never made")           \
+    X(NO_RESULT, -35, "no_result",                                            \
+      "no result has this name: released, too old, or never made")
 /* clang-format on */
 
 enum status {

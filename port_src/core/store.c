@@ -55,6 +55,8 @@ void store_init(struct store *store, struct store *root)
     store->key = BUFFER(mem);
     store->values[0] = BUFFER(mem);
     store->values[1] = BUFFER(mem);
+    for (int i = 0; i < 3; i++)
+        store->notes[i] = BUFFER(mem);
     tree_init(&store->catalog, &store->epochs);
 }
 
@@ -117,6 +119,8 @@ void store_deinit(struct store *store)
     buffer_free(&store->key);
     buffer_free(&store->values[0]);
     buffer_free(&store->values[1]);
+    for (int i = 0; i < 3; i++)
+        buffer_free(&store->notes[i]);
 }
 
 void store_free(struct store *store)
@@ -210,6 +214,8 @@ size_t store_own_bytes(const struct store *store)
     bytes += buffer_charge(&store->key);
     bytes += buffer_charge(&store->values[0]);
     bytes += buffer_charge(&store->values[1]);
+    for (int i = 0; i < 3; i++)
+        bytes += buffer_charge(&store->notes[i]);
     /* All blocks of trees, those of the change list and dead ones as well. */
     return bytes + store->epochs.bytes;
 }
@@ -278,6 +284,8 @@ static void command_end(struct store *store)
     scratch_trim(&store->key);
     scratch_trim(&store->values[0]);
     scratch_trim(&store->values[1]);
+    for (int i = 0; i < 3; i++)
+        scratch_trim(&store->notes[i]);
     store->open = false;
 }
 
@@ -376,7 +384,7 @@ enum status store_find_mutable(struct store *store, struct bytes name,
 
 uint64_t store_table_count(const struct store *store)
 {
-    return store->catalog.root.count;
+    return store->catalog.root.count - store->part_count;
 }
 
 struct table *store_next_table(const struct store *store,
@@ -405,12 +413,14 @@ void store_uncatalog(struct store *store, struct table *table)
 {
     integrity_unlink(table);
     undo_delete(store, &store->catalog, catalog_key(table_name(table)));
+    store->part_count -= table->part;
 }
 
 void store_recatalog(struct store *store, struct table *table)
 {
     catalog_put_back(store, table);
     integrity_link(table);
+    store->part_count += table->part;
 }
 
 /* The tables that this one refers to are about to learn of it, or forget. */
@@ -439,6 +449,7 @@ static enum status table_enter(struct store *store, struct table *table)
         return st;
     }
     integrity_link(table);
+    store->part_count += table->part;
     return ST_OK;
 }
 
@@ -473,6 +484,12 @@ enum status store_table_create(struct store *store, struct bytes name,
     for (enum side side = SIDE_FWD; references && side <= SIDE_BWD; side++) {
         if (!references[side].table)
             continue;
+        if (references[side].table->type == TABLE_GRAPH) {
+            st = store_fail(store, ST_WRONG_TABLE_TYPE,
+                            "no table can refer to a graph",
+                            table_name(references[side].table), NONE);
+            goto fail;
+        }
         if (type == TABLE_POM || !table_has_side(table, side)) {
             st = store_fail(store, ST_WRONG_TABLE_TYPE,
                             "this side of this type cannot refer to a table",
@@ -514,10 +531,12 @@ enum status store_table_drop(struct store *store, struct table *table)
     if (st == ST_OK) {
         st = tree_delete(&store->catalog, catalog_key(table_name(table)), NULL,
                          &change);
-        if (st == ST_OK)
+        if (st == ST_OK) {
             integrity_unlink(table);
-        else
+            store->part_count -= table->part;
+        } else {
             change_pop(store);
+        }
     }
     mem_exempt_end(store->mem);
     return st;
@@ -571,6 +590,8 @@ struct digest digest_chain(struct digest before, const struct table *table)
     uint8_t run[DIGEST_BYTES + DESCRIPTION_BYTES_MAX];
     const uint8_t *end;
 
+    if (table->part) /* its graph stands for it */
+        return before;
     digest_store(run, before);
     end = describe(run + DIGEST_BYTES, table);
     return digest_bytes(bytes_of(run, (size_t)(end - run)));
@@ -606,7 +627,7 @@ bool store_check(const struct store *store, char *why, size_t why_size)
     while ((table = store_next_table(store, table))) {
         if (store_find(store, table_name(table)) != table)
             return say(why, why_size, "a table is not found by its name");
-        listed++;
+        listed += !table->part;
         if (table->store != store)
             continue; /* lent to a fork, which changes nothing in it */
         if (!table_check(table, why, why_size))

@@ -131,6 +131,8 @@ enum status store_table_drop(struct store *store, struct table *table);
  * and O(log n). */
 struct table *store_next_table(const struct store *store,
                                const struct table *previous);
+
+/* How many tables there are; the parts of graphs are not counted. */
 uint64_t store_table_count(const struct store *store);
 
 /*

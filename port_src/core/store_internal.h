@@ -46,6 +46,7 @@ struct table {
     enum table_type type;
     bool linked;   /* refers or is referred to: mutations must settle */
     bool dropped;  /* out of the catalog; there for its versions */
+    bool part;     /* table_is_part() */
     uint32_t note; /* table_note() */
     struct tree trees[2];
     uint64_t next_id; /* pom; 0 when all ids are given out */
@@ -73,6 +74,7 @@ struct snapshot {
     uint64_t references;
     uint64_t seq;
     struct tree_root catalog;
+    uint64_t part_count;
     size_t catalog_bytes;
     struct table *dead_tables; /* versions that wait for the release */
     struct listing *listing;   /* snapshot_list(), or NULL */
@@ -104,6 +106,7 @@ struct store {
     struct change_list changes;
 
     struct tree catalog;       /* encoded name -> struct table * */
+    uint64_t part_count;       /* of its tables, those that are parts */
     struct tree_entry *lookup; /* with room for any name; the root's */
     size_t object_bytes;       /* charged for tables and snapshots */
     bool keeps_values;         /* store_set_keeps_values() */
@@ -122,6 +125,7 @@ struct store {
     struct tree_entry entry; /* the pair being evicted */
     struct buffer key;       /* an id, or the key being evicted */
     struct buffer values[2]; /* encodings of two values compared */
+    struct buffer notes[3];  /* what changes of a graph are made of */
 
     /* The root's; freed when a rollback gets no memory otherwise. */
     void *reserve;
@@ -184,8 +188,11 @@ void change_pop(struct store *store);
 /* digest_element() of the newest record's two components. */
 struct digest change_digest(const struct store *store);
 
-/* Takes all elements out of a table and into the list. */
+/* Takes all elements out of a table and into the list. Of a graph `count` tells
+ * how many there were, and it is left with an empty digest. */
 enum status change_clear(struct store *store, struct table *table);
+enum status change_clear_graph(struct store *store, struct table *table,
+                               uint64_t count);
 
 /* Notes the id that a pom gives out, and counts on. */
 enum status change_next_id(struct store *store, struct table *table);

@@ -1,5 +1,5 @@
 /*
- * table.c -- eight types of table from one row of traits each, two primitives
+ * table.c -- nine types of table from one row of traits each, two primitives
  * and one rule.
  *
  * Elements of six types are pairs of keys (a set's second key is empty). They
@@ -17,6 +17,9 @@
  * nothing until it evicts: a many_to_many insert is two descents, and so is a
  * one_to_many insert of a fresh b. An eviction adds one descent to find the
  * rival and two to remove it.
+ *
+ * A graph has no elements here: its parts are tables of the other types, and it
+ * is an entry of the catalog with a digest (graph.c).
  *
  * A pom and a to_one map keys to values instead, in the fwd tree alone. A
  * replaced value is noted as REMOVE of the old, then ADD; undone backwards,
@@ -38,6 +41,7 @@
 #include <stdio.h>
 
 #include "core/etf.h"
+#include "core/graph.h"
 #include "core/store_internal.h"
 
 #define NONE (bytes_of(NULL, 0))
@@ -53,6 +57,7 @@ static const struct table_traits traits_of[TABLE_TYPE_COUNT] = {
     [TABLE_ONE_TO_MANY] =  { "one_to_many",  {false, true},  true,  true,  false },
     [TABLE_MANY_TO_ONE] =  { "many_to_one",  {true,  false}, true,  true,  false },
     [TABLE_MANY_TO_MANY] = { "many_to_many", {false, false}, true,  true,  false },
+    [TABLE_GRAPH] =        { "graph",        {false, false}, false, false, false },
 };
 /* clang-format on */
 
@@ -97,6 +102,7 @@ enum status table_create(struct store *store, struct bytes name,
     table->birth = store->epochs.now;
     table->traits = &traits_of[type];
     table->type = type;
+    table->part = graph_is_part_name(name);
     table->next_id = 1;
     table->name_size = name.size;
     memcpy(table->name, name.data, name.size);
@@ -150,7 +156,9 @@ struct table_reference table_reference(const struct table *table,
 
 bool table_has_side(const struct table *table, enum side side)
 {
-    return side == SIDE_FWD || table->traits->has_bwd;
+    if (side == SIDE_BWD)
+        return table->traits->has_bwd;
+    return table->type != TABLE_GRAPH;
 }
 
 bool table_is_unique(const struct table *table, enum side side)
@@ -212,6 +220,11 @@ uint32_t table_note(const struct table *table)
 void table_set_note(struct table *table, uint32_t note)
 {
     table->note = note;
+}
+
+bool table_is_part(const struct table *table)
+{
+    return table->part;
 }
 
 /* --- Reading ------------------------------------------------------------ */

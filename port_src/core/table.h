@@ -1,5 +1,5 @@
 /*
- * table.h -- the eight types of table and their rules, on trees.
+ * table.h -- the nine types of table and their rules, on trees.
  *
  *   type          fwd tree          bwd tree      a key has at most one
  *   pom           id      -> value                fwd: value
@@ -10,6 +10,7 @@
  *   one_to_many   a b               b a           bwd: a
  *   many_to_one   a b               b a           fwd: b
  *   many_to_many  a b               b a
+ *   graph         nothing: graph.h
  *
  * A pair is in both trees or in neither. A key exists if and only if it has a
  * pair, which needs no bookkeeping: it is there when the tree has a pair with
@@ -43,8 +44,12 @@ enum table_type {
     TABLE_ONE_TO_MANY,
     TABLE_MANY_TO_ONE,
     TABLE_MANY_TO_MANY,
+    TABLE_GRAPH,
     TABLE_TYPE_COUNT,
 };
+
+/* The types before this one have elements. */
+#define TABLE_ELEMENTS_COUNT TABLE_GRAPH
 
 enum side { SIDE_FWD, SIDE_BWD };
 
@@ -75,7 +80,8 @@ enum table_type table_type(const struct table *table);
 struct table_reference table_reference(const struct table *table,
                                        enum side side);
 
-/* True if the type can be read and written from `side` (bwd: junctions). */
+/* True if the type can be read and written from `side` (bwd: junctions; a
+ * graph: neither). */
 bool table_has_side(const struct table *table, enum side side);
 
 /* True if a key of `side` has at most one partner: to-one, not to-many. */
@@ -86,6 +92,10 @@ bool table_has_second(const struct table *table);
 
 /* True if fwd keys carry an opaque value: pom and to_one. */
 bool table_has_value(const struct table *table);
+
+/* True if the table is a part of a graph: neither the digest of the store nor
+ * what commands report has any of it, for the graph stands for its parts. */
+bool table_is_part(const struct table *table);
 
 /* The tree behind a side, for reading. REQUIREs table_has_side(). */
 const struct tree_root *table_root(const struct table *table, enum side side);

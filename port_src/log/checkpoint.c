@@ -24,6 +24,7 @@
 
 #include "core/buffer.h"
 #include "core/etf.h"
+#include "core/graph.h"
 #include "core/key.h"
 #include "core/load.h"
 #include "log/record.h"
@@ -621,6 +622,7 @@ static enum status load_end(struct loading *loading, struct walk *walk,
     uint64_t seq = 0;
     struct field fields[] = {{"seq", &seq, NULL, false},
                              {"digest", NULL, &report->digest, false}};
+    struct table *table = NULL;
 
     if (loading->table.size || loading->tables || !walk_tuple(walk, 2) ||
         !walk_atom(walk, "checkpoint_end") || !load_fields(walk, fields, 2) ||
@@ -629,6 +631,11 @@ static enum status load_end(struct loading *loading, struct walk *walk,
     report->seq = seq;
     if (!loading->store)
         return ST_OK;
+    while ((table = store_next_table(loading->store, table)))
+        if (table_type(table) == TABLE_GRAPH &&
+            graph_settle(loading->store, table) < 0)
+            return load_refuse(loading, offset,
+                               "the parts of a graph do not agree");
     if (!digest_equal(store_digest(loading->store), report->digest))
         return load_refuse(loading, offset,
                            "the digest of what was loaded is not the one that "

@@ -133,7 +133,7 @@ static void open_related(struct world *world, uint64_t seed, unsigned keys)
 static void every_command_keeps_the_digest(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         for (uint64_t seed = 0; world_next_seed(&seed, 3);) {
             struct world world;
 
@@ -270,7 +270,7 @@ static void the_way_to_the_contents_does_not_show(void **state)
 static void an_empty_table_has_a_digest_of_zero(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct digest zero = {0, 0};
         struct command command;
         struct world world;

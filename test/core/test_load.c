@@ -233,7 +233,7 @@ static void many_pages_are_loaded_too(void **state)
 /* One table of each type in a store, and nothing in them. */
 struct bench {
     struct store *store;
-    struct table *tables[TABLE_TYPE_COUNT];
+    struct table *tables[TABLE_ELEMENTS_COUNT];
     struct model_text keys[8]; /* ascending; the first ones are ids */
 };
 
@@ -246,7 +246,7 @@ static void bench_open(struct bench *bench)
 {
     assert_int_equal(store_create(NULL, &bench->store), ST_OK);
     store_begin(bench->store);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct model_text name = world_key(type);
 
         assert_int_equal(store_table_create(bench->store, model_bytes(&name),
@@ -266,7 +266,7 @@ static void bench_close(struct bench *bench)
 
     if (!store_check(bench->store, why, sizeof(why)))
         fail_msg("%s", why);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         assert_int_equal(table_count(bench->tables[type]), 0);
         assert_int_equal(table_bytes(bench->tables[type]), 0);
     }
@@ -370,7 +370,7 @@ static void sides_that_differ_are_refused(void **state)
     };
 
     (void)state;
-    for (enum table_type type = TABLE_ONE_TO_ONE; type < TABLE_TYPE_COUNT;
+    for (enum table_type type = TABLE_ONE_TO_ONE; type < TABLE_ELEMENTS_COUNT;
          type++) {
         for (size_t i = 0; i < COUNT(cases); i++) {
             struct bench bench;
@@ -470,7 +470,7 @@ static void an_aborted_load_leaves_nothing(void **state)
     (void)state;
     bench_open(&bench);
     loader_abort(NULL);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         int second = type == TABLE_SET ? -1 : 3;
         struct loader *loader;
 
@@ -515,7 +515,7 @@ static void keys_have_a_limit(void **state)
 static void a_failed_allocation_leaves_the_table_empty(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct table *tables[MODEL_TABLES_MAX];
         struct elements elements;
         struct store *store;

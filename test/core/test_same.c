@@ -678,7 +678,7 @@ static void views_are_compared_as_walks_meet_them(void **state)
 
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 6);)
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
             struct snapshot *snapshots[VERSIONS];
             struct bytes name;
             struct same same;

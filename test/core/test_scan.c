@@ -204,7 +204,7 @@ static void ranges_hold_what_a_filter_leaves(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 4);) {
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
             struct world world;
             struct query query;
 
@@ -223,7 +223,7 @@ static void ranges_hold_what_a_filter_leaves(void **state)
 static void rank_counts_what_lies_before(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct world world;
 
         open_filled(&world, 5, type, 20, 80);
@@ -367,7 +367,7 @@ static void a_walk_sees_what_lies_ahead_as_it_is_then(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 3);) {
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
             struct world world;
 
             open_filled(&world, seed, type, 15, 40);
@@ -417,7 +417,7 @@ static void a_walk_sees_what_lies_ahead_as_it_is_then(void **state)
 static void removing_what_was_returned_skips_nothing(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         for (int direction = 0; direction < 4; direction++) {
             struct world world;
             struct view view;

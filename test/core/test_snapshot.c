@@ -292,7 +292,7 @@ static void open_all_types(struct world *world, uint64_t seed, unsigned keys)
                                             {-1, ON_DELETE_EVICT}};
 
     world_open(world, seed, keys);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT - 1; type++)
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT - 1; type++)
         world_add_table(world, (enum table_type)(type + 1),
                         type == TABLE_MANY_TO_ONE ? references : NULL);
     world_add_table(world, TABLE_POM, NULL);

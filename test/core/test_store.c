@@ -54,7 +54,7 @@ static void tables_are_listed_in_the_order_of_their_names(void **state)
     assert_null(store_next_table(store, NULL));
     store_begin(store);
     for (unsigned i = 0; i < 300; i++)
-        create(store, i * 7 % 300, (enum table_type)(i % TABLE_TYPE_COUNT));
+        create(store, i * 7 % 300, (enum table_type)(i % TABLE_ELEMENTS_COUNT));
     store_commit(store);
     while ((table = store_next_table(store, table))) {
         if (last)
@@ -109,7 +109,7 @@ static void a_table_that_cannot_be_is_refused(void **state)
                                         bytes_of(long_name, sizeof(long_name)),
                                         TABLE_POM, NULL, &table),
                      ST_TOO_BIG);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
             bool allowed = type != TABLE_POM &&
                            (side == SIDE_FWD || type >= TABLE_ONE_TO_ONE);

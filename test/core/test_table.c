@@ -36,7 +36,7 @@ static void every_type_does_as_the_model_does(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 4);)
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++)
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++)
             random_commands(seed, type, 15, 1500, 3);
 }
 
@@ -44,7 +44,7 @@ static void tables_of_many_pages_do_too(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 2);)
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++)
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++)
             random_commands(seed, type, 150, 4000, 1000);
 }
 
@@ -74,7 +74,7 @@ static void a_steal_through_a_held_set_keeps_both_directions(void **state)
 static void get_and_member_agree_with_the_model(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct world world;
 
         world_open(&world, 7, 12);
@@ -143,7 +143,7 @@ static void what_a_type_has_not_is_refused(void **state)
 
     (void)state;
     world_open(&world, 0, 1);
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         int t = world_add_table(&world, type, NULL);
         struct table *table = world.tables[t];
         bool junction = table_has_side(table, SIDE_BWD);
@@ -398,7 +398,7 @@ static void a_failed_allocation_changes_nothing(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; world_next_seed(&seed, 2);) {
-        for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+        for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
             struct world world;
 
             world_open(&world, seed, 10);
@@ -444,7 +444,7 @@ static void nor_under_a_snapshot(void **state)
 static void at_the_limit_reads_and_deletes_go_on(void **state)
 {
     (void)state;
-    for (enum table_type type = 0; type < TABLE_TYPE_COUNT; type++) {
+    for (enum table_type type = 0; type < TABLE_ELEMENTS_COUNT; type++) {
         struct world world;
         struct mem *mem;
         struct command command;
