@@ -1,0 +1,152 @@
+/*
+ * run.c -- memory, threads and the end of a run.
+ */
+#include "graph/run.h"
+
+#include "core/bytes.h"
+
+void run_init(struct run *run, struct mem *mem)
+{
+    *run = (struct run){.mem = mem, .threads = 1};
+    atomic_init(&run->status, ST_OK);
+    run->fault[0] = NO_VERTEX;
+    run->fault[1] = NO_VERTEX;
+}
+
+/* Only the first failure counts. */
+static enum status run_stop(struct run *run, enum status st)
+{
+    int none = ST_OK;
+
+    atomic_compare_exchange_strong(&run->status, &none, (int)st);
+    return (enum status)atomic_load(&run->status);
+}
+
+enum status run_check(struct run *run)
+{
+    int status = atomic_load_explicit(&run->status, memory_order_relaxed);
+    enum status st;
+
+    if (status < 0 || !run->check)
+        return (enum status)status;
+    st = run->check(run->context);
+    return st < 0 ? run_stop(run, st) : ST_OK;
+}
+
+void run_progress(struct run *run, uint64_t done, uint64_t total)
+{
+    atomic_store_explicit(&run->total, total, memory_order_relaxed);
+    atomic_store_explicit(&run->done, done, memory_order_relaxed);
+}
+
+void *run_alloc(struct run *run, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    return mem_alloc(run->mem, bytes > 0 ? bytes : 1);
+}
+
+void *run_zalloc(struct run *run, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    return mem_zalloc(run->mem, bytes ? bytes : 1);
+}
+
+void run_free(struct run *run, void *block, size_t count, size_t size)
+{
+    size_t bytes = count * size;
+
+    if (block)
+        mem_free(run->mem, block, bytes > 0 ? bytes : 1);
+}
+
+enum status run_memory_status(const struct run *run)
+{
+    return mem_status(run->mem);
+}
+
+enum status run_fail(struct run *run, enum status st, uint32_t vertex,
+                     uint32_t other, const char *why)
+{
+    run->fault[0] = vertex;
+    run->fault[1] = other;
+    run->why = why;
+    return run_stop(run, st);
+}
+
+/* --- the team ----------------------------------------------------------- */
+
+/* Who takes part must be known before the first one begins, and is known when
+ * the last one was started: until then all stand at a gate. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t opened;
+    bool open;
+};
+
+struct member {
+    struct run *run;
+    void (*function)(struct run *run, void *context, unsigned thread);
+    void *context;
+    unsigned thread;
+    struct gate *gate;
+    pthread_t id;
+};
+
+static void *member_main(void *argument)
+{
+    struct member *member = argument;
+    struct gate *gate = member->gate;
+
+    pthread_mutex_lock(&gate->mutex);
+    while (!gate->open)
+        pthread_cond_wait(&gate->opened, &gate->mutex);
+    pthread_mutex_unlock(&gate->mutex);
+    member->function(member->run, member->context, member->thread);
+    return NULL;
+}
+
+enum status run_team(struct run *run,
+                     void (*function)(struct run *run, void *context,
+                                      unsigned thread),
+                     void *context)
+{
+    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                        false};
+    struct member members[RUN_THREADS_MAX];
+    unsigned asked = run->threads;
+    unsigned count = 1;
+
+    REQUIRE(asked >= 1 && asked <= RUN_THREADS_MAX);
+    while (count < asked) {
+        members[count] =
+            (struct member){run, function, context, count, &gate, 0};
+        if (pthread_create(&members[count].id, NULL, member_main,
+                           &members[count]))
+            break;
+        count++;
+    }
+    run->threads = count;
+    REQUIRE(!pthread_barrier_init(&run->barrier, NULL, count));
+    pthread_mutex_lock(&gate.mutex);
+    gate.open = true;
+    pthread_cond_broadcast(&gate.opened);
+    pthread_mutex_unlock(&gate.mutex);
+    function(run, context, 0);
+    for (unsigned i = 1; i < count; i++)
+        pthread_join(members[i].id, NULL);
+    pthread_barrier_destroy(&run->barrier);
+    run->threads = asked;
+    return (enum status)atomic_load(&run->status);
+}
+
+void run_barrier(struct run *run)
+{
+    if (run->threads > 1)
+        pthread_barrier_wait(&run->barrier);
+}

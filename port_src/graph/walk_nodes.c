@@ -1,0 +1,303 @@
+/*
+ * walk_nodes.c -- an array and an open hash beside it, which holds places.
+ *
+ *     array   [7 -] [8 0] [9 0] [12 1] ...      vertex and parent, as met
+ *     slots   [. 2 . . 4 1 . 3 ...]             places + 1, half of them free
+ *
+ * The array is the queue of a search in breadth: what was met first is expanded
+ * first, and the place of the next one is all that it needs to know. Growing
+ * moves both, and a chain of parents is a chain of places.
+ *
+ * The heap has four children a node, which makes it half as deep as a binary
+ * one; its entries are compared far more often than they are moved up.
+ */
+#include "graph/walk_nodes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* So many numbers are sorted here. */
+#define FEW 400
+
+void nodes_init(struct nodes *nodes, struct mem *mem)
+{
+    nodes->mem = mem;
+    nodes->array = nodes->inline_array;
+    nodes->count = 0;
+    nodes->capacity = NODES_INLINE;
+    nodes->slots = nodes->inline_slots;
+    nodes->slot_count = 2 * NODES_INLINE;
+    memset(nodes->inline_slots, 0, sizeof(nodes->inline_slots));
+}
+
+void nodes_free(struct nodes *nodes)
+{
+    if (nodes->array != nodes->inline_array)
+        mem_free(nodes->mem, nodes->array,
+                 nodes->capacity * sizeof(*nodes->array));
+    if (nodes->slots != nodes->inline_slots)
+        mem_free(nodes->mem, nodes->slots,
+                 nodes->slot_count * sizeof(*nodes->slots));
+    nodes->array = nodes->inline_array;
+    nodes->slots = nodes->inline_slots;
+    nodes->count = 0;
+}
+
+static uint32_t first_slot(const struct nodes *nodes, uint64_t vertex)
+{
+    return (uint32_t)mix64(vertex) & (nodes->slot_count - 1);
+}
+
+void nodes_clear(struct nodes *nodes)
+{
+    if (nodes->count > nodes->slot_count / 16) {
+        memset(nodes->slots, 0, nodes->slot_count * sizeof(*nodes->slots));
+        nodes->count = 0;
+        return;
+    }
+    /* From the last on: what stands in front of one came before it. */
+    while (nodes->count > 0) {
+        uint32_t slot =
+            first_slot(nodes, nodes->array[nodes->count - 1].vertex);
+
+        while (nodes->slots[slot] != nodes->count)
+            slot = (slot + 1) & (nodes->slot_count - 1);
+        nodes->slots[slot] = 0;
+        nodes->count--;
+    }
+}
+
+uint32_t nodes_find(const struct nodes *nodes, uint64_t vertex)
+{
+    uint32_t slot = first_slot(nodes, vertex);
+
+    while (nodes->slots[slot]) {
+        uint32_t place = nodes->slots[slot] - 1;
+
+        if (nodes->array[place].vertex == vertex)
+            return place;
+        slot = (slot + 1) & (nodes->slot_count - 1);
+    }
+    return NO_PLACE;
+}
+
+static enum status slots_grow(struct nodes *nodes)
+{
+    uint32_t count = 2 * nodes->slot_count;
+    uint32_t *slots;
+
+    if (count > UINT32_MAX / 2)
+        return ST_MEMORY_LIMIT;
+    slots = mem_zalloc(nodes->mem, count * sizeof(*slots));
+    if (!slots)
+        return mem_status(nodes->mem);
+    if (nodes->slots != nodes->inline_slots)
+        mem_free(nodes->mem, nodes->slots, nodes->slot_count * sizeof(*slots));
+    nodes->slots = slots;
+    nodes->slot_count = count;
+    for (uint32_t place = 0; place < nodes->count; place++) {
+        uint32_t slot = first_slot(nodes, nodes->array[place].vertex);
+
+        while (slots[slot])
+            slot = (slot + 1) & (count - 1);
+        slots[slot] = place + 1;
+    }
+    return ST_OK;
+}
+
+static enum status array_grow(struct nodes *nodes)
+{
+    bool is_inline = nodes->array == nodes->inline_array;
+    size_t size = nodes->capacity * sizeof(*nodes->array);
+    struct node *array = mem_grow(nodes->mem, is_inline ? NULL : nodes->array,
+                                  is_inline ? 0 : size, 2 * size);
+
+    if (!array)
+        return mem_status(nodes->mem);
+    if (is_inline)
+        memcpy(array, nodes->inline_array, size);
+    nodes->array = array;
+    nodes->capacity *= 2;
+    return ST_OK;
+}
+
+enum status nodes_add(struct nodes *nodes, uint64_t vertex, uint32_t *ret_place,
+                      bool *ret_new)
+{
+    uint32_t slot = first_slot(nodes, vertex);
+    enum status st = ST_OK;
+
+    for (; nodes->slots[slot]; slot = (slot + 1) & (nodes->slot_count - 1)) {
+        if (nodes->array[nodes->slots[slot] - 1].vertex == vertex) {
+            *ret_place = nodes->slots[slot] - 1;
+            *ret_new = false;
+            return ST_OK;
+        }
+    }
+    if (nodes->count == nodes->capacity)
+        st = array_grow(nodes);
+    if (st == ST_OK && nodes->count >= nodes->slot_count / 2) {
+        st = slots_grow(nodes);
+        for (slot = first_slot(nodes, vertex);
+             st == ST_OK && nodes->slots[slot];
+             slot = (slot + 1) & (nodes->slot_count - 1))
+            ;
+    }
+    if (st < 0)
+        return st;
+    nodes->array[nodes->count] =
+        (struct node){.vertex = vertex, .parent = NO_PLACE, .first = NO_PLACE};
+    *ret_place = nodes->count++;
+    *ret_new = true;
+    nodes->slots[slot] = nodes->count;
+    return ST_OK;
+}
+
+/* --- numbers ------------------------------------------------------------- */
+
+enum status numbers_grow(struct numbers *numbers)
+{
+    size_t capacity = numbers->capacity ? 2 * numbers->capacity : 64;
+    uint64_t *array =
+        mem_grow(numbers->mem, numbers->array,
+                 numbers->capacity * sizeof(*array), capacity * sizeof(*array));
+
+    if (!array)
+        return mem_status(numbers->mem);
+    numbers->array = array;
+    numbers->capacity = capacity;
+    return ST_OK;
+}
+
+void numbers_free(struct numbers *numbers)
+{
+    mem_free(numbers->mem, numbers->array,
+             numbers->capacity * sizeof(*numbers->array));
+    *numbers = NUMBERS(numbers->mem);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Shell's sort, with the gaps of M. Ciura: for the few numbers that there are
+ * nearly always qsort() spends its time calling the comparison. */
+static void sort_few(uint64_t *array, size_t count)
+{
+    static const size_t gaps[] = {132, 57, 23, 10, 4, 1};
+
+    for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
+        size_t gap = gaps[g];
+
+        for (size_t i = gap; i < count; i++) {
+            uint64_t number = array[i];
+            size_t at = i;
+
+            for (; at >= gap && array[at - gap] > number; at -= gap)
+                array[at] = array[at - gap];
+            array[at] = number;
+        }
+    }
+}
+
+void numbers_sort(struct numbers *numbers, size_t begin)
+{
+    uint64_t *array = numbers->array;
+    size_t kept = begin;
+    bool sorted = true;
+
+    for (size_t i = begin + 1; i < numbers->count && sorted; i++)
+        sorted = array[i - 1] < array[i];
+    if (sorted) /* as arcs with one label come */
+        return;
+    if (numbers->count - begin <= FEW)
+        sort_few(array + begin, numbers->count - begin);
+    else
+        qsort(array + begin, numbers->count - begin, sizeof(*array),
+              compare_numbers);
+    for (size_t i = begin; i < numbers->count; i++)
+        if (kept == begin || array[i] != array[kept - 1])
+            array[kept++] = array[i];
+    numbers->count = kept;
+}
+
+/* --- heaps --------------------------------------------------------------- */
+
+static bool comes_before(const struct heap_entry *a, const struct heap_entry *b)
+{
+    return a->rank < b->rank || (a->rank == b->rank && a->turn < b->turn);
+}
+
+static enum status heap_grow(struct heap *heap)
+{
+    size_t capacity = heap->capacity ? 2 * heap->capacity : 64;
+    struct heap_entry *array =
+        mem_grow(heap->mem, heap->array, heap->capacity * sizeof(*array),
+                 capacity * sizeof(*array));
+
+    if (!array)
+        return mem_status(heap->mem);
+    heap->array = array;
+    heap->capacity = capacity;
+    return ST_OK;
+}
+
+enum status heap_push(struct heap *heap, double rank, double distance,
+                      uint32_t place)
+{
+    struct heap_entry entry = {rank, distance, heap->turn++, place};
+    size_t at;
+
+    if (heap->count == heap->capacity) {
+        enum status st = heap_grow(heap);
+
+        if (st < 0)
+            return st;
+    }
+    for (at = heap->count++; at > 0; at = (at - 1) / 4) {
+        struct heap_entry *above = &heap->array[(at - 1) / 4];
+
+        if (!comes_before(&entry, above))
+            break;
+        heap->array[at] = *above;
+    }
+    heap->array[at] = entry;
+    return ST_OK;
+}
+
+struct heap_entry heap_pop(struct heap *heap)
+{
+    struct heap_entry top, last;
+    size_t at = 0;
+
+    REQUIRE(heap->count > 0);
+    top = heap->array[0];
+    last = heap->array[--heap->count];
+    for (;;) {
+        size_t child = 4 * at + 1;
+        size_t end = child + 4 < heap->count ? child + 4 : heap->count;
+        size_t least = child;
+
+        if (child >= heap->count)
+            break;
+        for (size_t i = child + 1; i < end; i++)
+            if (comes_before(&heap->array[i], &heap->array[least]))
+                least = i;
+        if (!comes_before(&heap->array[least], &last))
+            break;
+        heap->array[at] = heap->array[least];
+        at = least;
+    }
+    heap->array[at] = last;
+    return top;
+}
+
+void heap_free(struct heap *heap)
+{
+    mem_free(heap->mem, heap->array, heap->capacity * sizeof(*heap->array));
+    *heap = HEAP(heap->mem);
+}
