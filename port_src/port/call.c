@@ -99,13 +99,17 @@ void commands_forget_table(struct commands *commands)
 }
 
 static const char reserved_text[] =
-    "names that are atoms beginning with $ are the daemon's own";
+    "names that are atoms beginning with $, or tuples that begin with one, are "
+    "the daemon's own";
 
 bool name_is_reserved(struct bytes name)
 {
     struct reader reader = reader_of(name);
     struct bytes atom;
+    uint32_t arity;
 
+    if (reader_tuple(&reader, &arity) && arity == 0)
+        return false;
     return reader_atom(&reader, &atom) && atom.size > 0 &&
            atom.data[0] == RESERVED_MARK;
 }
@@ -227,7 +231,10 @@ static enum status call_parse_side(struct call *call, struct reader *reader,
         return call_bad(call, text);
     if (!table_has_side(call->table, call->side))
         return call_fail(call, ST_WRONG_TABLE_TYPE,
-                         "the table's type has no bwd side");
+                         table_type(call->table) == TABLE_GRAPH
+                             ? "a graph has no sides; use the commands for "
+                               "vertices and edges"
+                             : "the table's type has no bwd side");
     return ST_OK;
 }
 
@@ -387,12 +394,29 @@ enum status call_range(struct call *call, enum direction direction,
 
 /* --- what a mutation has done ------------------------------------------- */
 
+/* An element of a graph, as a change has it. */
+static void put_graph_change(struct call *call, struct bytes first,
+                             struct bytes second)
+{
+    struct change change = {.first = first, .second = second};
+    struct graph_element element = graph_change_element(&change);
+    struct buffer *term = call_scratch(call, SCRATCH_KEY);
+    enum status st = graph_element_put(&element, term);
+
+    if (st == ST_OK)
+        put_term(call->out, buffer_bytes(term));
+    else if (call->out->status == ST_OK)
+        call->out->status = st;
+}
+
 void call_put_element(struct call *call, const struct table *table,
                       enum side side, struct bytes first, struct bytes second)
 {
     struct writer *out = call->out;
 
-    if (table_has_second(table)) {
+    if (table_type(table) == TABLE_GRAPH) {
+        put_graph_change(call, first, second);
+    } else if (table_has_second(table)) {
         put_tuple(out, 2);
         put_key(out, side == SIDE_FWD ? first : second);
         put_key(out, side == SIDE_FWD ? second : first);
@@ -519,6 +543,8 @@ static void put_evicted(struct call *call, enum side side,
            writer_status(out) == ST_OK;
          position = next) {
         if (change.kind != CHANGE_REMOVE && change.kind != CHANGE_CLEAR)
+            continue;
+        if (table_is_part(change.table))
             continue;
         if (change.table != call->table) {
             enum status st =

@@ -14,12 +14,15 @@
 #include <time.h>
 
 #include "core/scan.h"
+#include "graph/source.h"
 #include "port/checkpointer.h"
 #include "port/commands.h"
 #include "port/feed.h"
 #include "port/hold.h"
 #include "port/journal.h"
+#include "port/projections.h"
 #include "port/readings.h"
+#include "port/results.h"
 #include "port/versions.h"
 
 /* Names of tables up to this many bytes, as they come, are remembered. */
@@ -41,6 +44,8 @@ enum scratch {
     SCRATCH_TO,
     SCRATCH_TABLES, /* of a cascade, one entry for each */
     SCRATCH_LOSSES, /* of all of these tables, one entry for each */
+    SCRATCH_OP,     /* what the log is to hold in place of the Op */
+    SCRATCH_TEXT,   /* a sentence of an error */
     SCRATCH_COUNT,
 };
 
@@ -57,6 +62,10 @@ struct commands {
     struct checkpointer *checkpointer;
     struct versions *versions;
     struct readings *readings;
+    struct projections *projections;
+    struct results *results;
+    struct run_task *runs; /* requests for algorithms, the youngest first */
+    unsigned threads_max;  /* that an algorithm may have */
     struct feed *feed;
     struct hold hold;
     uint64_t acknowledged;
@@ -127,6 +136,19 @@ struct call_options {
 
 extern const struct call_options default_options;
 
+/* The tables that a command of graphs reads: a graph, or a path of tables of
+ * pairs (one, or several), and others that it names besides. */
+#define SOURCES_EXTRA_MAX 1
+
+struct sources {
+    bool is_graph;
+    struct graph graph;  /* if is_graph */
+    unsigned step_count; /* else from 1 on */
+    struct source_step steps[SOURCE_PATH_MAX];
+    unsigned extra_count;
+    const struct table *extra[SOURCES_EXTRA_MAX];
+};
+
 struct call {
     struct commands *commands;
     struct store *store;     /* the head, or that of `version` */
@@ -134,6 +156,8 @@ struct call {
     struct call_options options;
     struct reading *reading;    /* on a worker; NULL on the loop */
     const struct table *pinned; /* on a worker: what call_table() gives */
+    struct sources *sources;    /* the handler's own, or NULL: call->table */
+    const struct sources *pins; /* on a worker: what call_source() gives */
     struct version *ended;      /* to be released when it is answered */
     bool at_once; /* one of several Ops: it cannot be answered later */
     bool crowded; /* and other answers share its reply */
@@ -207,6 +231,36 @@ enum status call_table(struct call *call);
 /* The same, and it must be a pom. ST_WRONG_TABLE_TYPE. */
 enum status call_pom(struct call *call);
 
+/*
+ * The graph or path that an argument names, into `ret`, which must stay until
+ * the handler ends; call->sources is that then, call->table the first of its
+ * tables, and call->shows is that of all of them. ST_NO_TABLE,
+ * ST_WRONG_TABLE_TYPE. call_source.c has this and what follows.
+ */
+enum status call_source(struct call *call, struct sources *ret);
+
+/* One table more, whose name `name` stands before, into call->sources. */
+enum status call_source_table(struct call *call, struct reader *name,
+                              const struct table **ret);
+
+/* All tables that a call reads whose command has CMD_SOURCE: of the Source, and
+ * of a heuristic in the map that is its last argument. Errors as above. */
+enum status call_sources(struct call *call, struct sources *ret);
+
+/* The same tables for another thread, while a snapshot is kept that sees them
+ * as they are. _unpin() accepts what _pin() has left after an error, and
+ * zeros. ST_NO_MEMORY. */
+enum status sources_pin(struct mem *mem, const struct sources *sources,
+                        struct sources *ret);
+void sources_unpin(struct mem *mem, struct sources *pins);
+
+const struct table *sources_first(const struct sources *sources);
+
+/* A table that must be a graph; and one as a source, for reads that may be
+ * given over. ST_WRONG_TABLE_TYPE. cmd_graph.c has them. */
+enum status call_graph_table(struct call *call);
+enum status call_graph_source(struct call *call, struct sources *ret);
+
 /* A side of call->table, into call->side. */
 enum status call_side(struct call *call);
 
@@ -239,8 +293,8 @@ void call_put_changes(struct call *call, enum side side);
 /* Forgets which table was named last, as tables come and go. */
 void commands_forget_table(struct commands *commands);
 
-/* Tables whose names are atoms that begin with this are the daemon's own:
- * clients may read them. */
+/* Tables whose names are atoms that begin with this, or tuples that begin with
+ * such an atom, are the daemon's own: clients may read them. */
 #define RESERVED_MARK '$'
 
 /* True if a term is the name of such a table. */
@@ -358,6 +412,29 @@ enum status cmd_insert_rows(struct call *call);
 enum status cmd_update_row(struct call *call);
 enum status cmd_batch(struct call *call);
 enum status cmd_with(struct call *call);
+enum status cmd_put_vertex(struct call *call);
+enum status cmd_put_vertices(struct call *call);
+enum status cmd_update_vertex(struct call *call);
+enum status cmd_delete_vertex(struct call *call);
+enum status cmd_delete_vertices(struct call *call);
+enum status cmd_put_edge(struct call *call);
+enum status cmd_put_edges(struct call *call);
+enum status cmd_update_edge(struct call *call);
+enum status cmd_delete_edge(struct call *call);
+enum status cmd_delete_edges(struct call *call);
+enum status cmd_contract(struct call *call);
+enum status cmd_expand(struct call *call);
+enum status cmd_contracted(struct call *call);
+enum status cmd_get_vertex(struct call *call);
+enum status cmd_get_vertices(struct call *call);
+enum status cmd_get_edge(struct call *call);
+enum status cmd_has_vertex(struct call *call);
+enum status cmd_has_edge(struct call *call);
+enum status cmd_vertex_count(struct call *call);
+enum status cmd_edge_count(struct call *call);
+enum status cmd_vertices(struct call *call);
+enum status cmd_edges(struct call *call);
+enum status cmd_graph_digest(struct call *call);
 enum status cmd_snapshot(struct call *call);
 enum status cmd_fork(struct call *call);
 enum status cmd_commit(struct call *call);
@@ -375,6 +452,32 @@ enum status cmd_count(struct call *call);
 enum status cmd_key_count(struct call *call);
 enum status cmd_rank(struct call *call);
 enum status cmd_scan(struct call *call);
+enum status cmd_project(struct call *call);
+enum status cmd_projections(struct call *call);
+enum status cmd_drop_projection(struct call *call);
+enum status cmd_estimate(struct call *call);
+enum status cmd_run(struct call *call);
+enum status cmd_result_rows(struct call *call);
+enum status cmd_result_write(struct call *call);
+enum status cmd_release_result(struct call *call);
+enum status cmd_algorithms(struct call *call);
+enum status cmd_running(struct call *call);
+enum status cmd_neighbors(struct call *call);
+enum status cmd_degree(struct call *call);
+enum status cmd_degrees(struct call *call);
+enum status cmd_k_hop(struct call *call);
+enum status cmd_bfs(struct call *call);
+enum status cmd_dfs(struct call *call);
+enum status cmd_reachable(struct call *call);
+enum status cmd_shortest_path(struct call *call);
+enum status cmd_shortest_paths_to(struct call *call);
+enum status cmd_all_shortest_paths(struct call *call);
+enum status cmd_k_shortest_paths(struct call *call);
+enum status cmd_paths(struct call *call);
+enum status cmd_random_walk(struct call *call);
+enum status cmd_common_neighbors(struct call *call);
+enum status cmd_jaccard(struct call *call);
+enum status cmd_subgraph(struct call *call);
 
 /* --- the road of a request, for commands that carry out others ----------- */
 

@@ -12,6 +12,7 @@
 
 #include "core/digest.h"
 #include "core/etf.h"
+#include "core/graph.h"
 #include "core/key.h"
 #include "port/call.h"
 
@@ -131,6 +132,12 @@ static enum status put_element(struct encoder *encoder,
     bool value = table_has_value(change->table);
     enum status st = ST_OK;
 
+    if (table_type(change->table) == TABLE_GRAPH) {
+        struct graph_element element = graph_change_element(change);
+
+        st = encoder_reserve(encoder, change->second.size);
+        return st < 0 ? st : graph_element_put(&element, encoder->out);
+    }
     if (second || value)
         st = encoder_append(encoder, bytes_of(tuple, sizeof(tuple)));
     if (st == ST_OK)
@@ -201,7 +208,7 @@ enum status changes_encode(const struct store *store, uint64_t seq,
     store_be64(header + 4, seq);
     st = encoder_append(&encoder, bytes_of(header, sizeof(header)));
     while (st == ST_OK && store_change_next(store, &position, &change))
-        if (change.kind != CHANGE_NEXT_ID)
+        if (change.kind != CHANGE_NEXT_ID && !table_is_part(change.table))
             st = put_change(&encoder, &change);
     if (st == ST_OK) /* the last key may have passed the limit */
         st = encoder_reserve(&encoder, 0);

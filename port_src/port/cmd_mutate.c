@@ -5,6 +5,7 @@
  * store's change list when the work is done, so that no rule of a table has
  * to be known here. The caller of a handler begins, commits and rolls back.
  */
+#include "core/graph.h"
 #include "port/call.h"
 
 /* Puts what is the same for all: the outcome is an atom. */
@@ -154,6 +155,18 @@ enum status cmd_delete_key(struct call *call)
     return st < 0 ? st : mutation_count(call, count);
 }
 
+/* Its vertices and edges are counted. */
+static enum status clear_graph(struct call *call, uint64_t *ret_count)
+{
+    struct graph graph;
+    enum status st = graph_open(call->store, call->table, &graph);
+
+    if (st < 0)
+        return st;
+    *ret_count = graph_vertex_count(&graph) + graph_edge_count(&graph);
+    return graph_clear(call->store, call->table);
+}
+
 enum status cmd_clear_table(struct call *call)
 {
     uint64_t count;
@@ -163,7 +176,10 @@ enum status cmd_clear_table(struct call *call)
         return st;
     call->side = SIDE_FWD;
     count = table_count(call->table);
-    st = table_clear(call->store, call->table);
+    if (table_type(call->table) == TABLE_GRAPH)
+        st = clear_graph(call, &count);
+    else
+        st = table_clear(call->store, call->table);
     return st < 0 ? st : mutation_count(call, count);
 }
 

@@ -3,6 +3,8 @@
  */
 #include <unistd.h>
 
+#include "core/etf.h"
+#include "core/graph.h"
 #include "core/key.h"
 #include "port/call.h"
 #include "port/events.h"
@@ -114,7 +116,9 @@ enum status cmd_info(struct call *call)
     struct writer *out = call->out;
 
     versions_look(call->commands->versions);
-    put_map(out, 22);
+    results_look(call->commands->results);
+    projections_look(call->commands->projections);
+    put_map(out, 24);
     put_field(call, "seq", store_seq(call->store));
     put_field(call, "tables",
               store_table_count(call->store) - with_table_count(call));
@@ -137,6 +141,8 @@ enum status cmd_info(struct call *call)
     put_bool(out, figures->sealed);
     put_versions(call);
     readings_put_info(call->commands->readings, out);
+    projections_put_info(call->commands->projections, out);
+    results_put_info(call->commands->results, out);
     feed_put_info(call->commands->feed, out);
     put_durability(call);
     return ST_OK;
@@ -168,6 +174,9 @@ enum status cmd_tables(struct call *call)
 struct table_options {
     struct table_reference references[2];
     bool must_be_new; /* if_exists => error */
+    struct graph_options graph;
+    const char *foreign; /* an option that a graph has, and one it has not */
+    const char *of_table;
 };
 
 /* The value of the option fwd or bwd: {Table2, restrict | evict}. */
@@ -212,19 +221,70 @@ static enum status parse_reference(struct call *call,
     return ST_OK;
 }
 
+/* What a graph takes weights from can be compared without more. */
+static bool is_weight_key(struct bytes term)
+{
+    struct reader reader = reader_of(term);
+    struct bytes name;
+    int64_t number;
+
+    return reader_atom(&reader, &name) || reader_integer(&reader, &number) ||
+           term.data[0] == ETF_BINARY;
+}
+
+/* weight => none | value | {key, K}. */
+static enum status parse_weight(struct call *call, struct graph_options *ret)
+{
+    static const char text[] = "weight is none, value, or {key, K} with an "
+                               "atom, a binary or an integer K";
+    struct bytes word;
+
+    if (reader_tuple_of(&call->args, 2)) {
+        if (!reader_atom(&call->args, &word) ||
+            !bytes_equal(word, BYTES("key")))
+            return call_bad(call, text);
+        ret->weight = WEIGHT_KEY;
+        ret->weight_key = reader_term(&call->args);
+        return is_weight_key(ret->weight_key) ? ST_OK : call_bad(call, text);
+    }
+    if (!reader_atom(&call->args, &word))
+        return call_bad(call, text);
+    ret->weight =
+        bytes_equal(word, BYTES("value")) ? WEIGHT_VALUE : WEIGHT_NONE;
+    if (ret->weight == WEIGHT_NONE && !bytes_equal(word, BYTES("none")))
+        return call_bad(call, text);
+    return ST_OK;
+}
+
 static enum status parse_option(struct call *call, struct table_options *ret)
 {
     static const char text[] =
         "an option is fwd => {Table, restrict | evict}, the same for bwd, "
-        "or if_exists => error | ok";
+        "or if_exists => error | ok; of a graph directed => true | false, or "
+        "weight => none | value | {key, K}";
     struct bytes name, word;
 
     if (!reader_atom(&call->args, &name))
         return call_bad(call, text);
-    if (bytes_equal(name, BYTES("fwd")))
-        return parse_reference(call, &ret->references[SIDE_FWD]);
-    if (bytes_equal(name, BYTES("bwd")))
-        return parse_reference(call, &ret->references[SIDE_BWD]);
+    if (bytes_equal(name, BYTES("fwd")) || bytes_equal(name, BYTES("bwd"))) {
+        bool is_fwd = name.data[0] == 'f';
+
+        ret->of_table = "a graph refers to no table";
+        return parse_reference(call, &ret->references[!is_fwd]);
+    }
+    if (bytes_equal(name, BYTES("directed"))) {
+        ret->foreign = "only a graph has the option directed";
+        if (!reader_atom(&call->args, &word))
+            return call_bad(call, text);
+        ret->graph.undirected = bytes_equal(word, BYTES("false"));
+        if (!ret->graph.undirected && !bytes_equal(word, BYTES("true")))
+            return call_bad(call, text);
+        return ST_OK;
+    }
+    if (bytes_equal(name, BYTES("weight"))) {
+        ret->foreign = "only a graph has the option weight";
+        return parse_weight(call, &ret->graph);
+    }
     if (!bytes_equal(name, BYTES("if_exists")) ||
         !reader_atom(&call->args, &word))
         return call_bad(call, text);
@@ -252,7 +312,7 @@ static enum status call_type(struct call *call, enum table_type *ret)
 {
     static const char text[] =
         "must be pom, set, to_one, to_many, one_to_one, one_to_many, "
-        "many_to_one or many_to_many";
+        "many_to_one, many_to_many or graph";
     struct bytes word;
     enum status st = call_atom(call, text, &word);
 
@@ -261,12 +321,25 @@ static enum status call_type(struct call *call, enum table_type *ret)
     return st;
 }
 
+static bool graph_is(const struct call *call, const struct table *table,
+                     const struct graph_options *options)
+{
+    struct graph graph;
+
+    return graph_open(call->store, table, &graph) == ST_OK &&
+           graph.options.undirected == options->undirected &&
+           graph.options.weight == options->weight &&
+           bytes_equal(graph.options.weight_key, options->weight_key);
+}
+
 /* Is the table what create_table would make? */
-static bool table_is(const struct table *table, enum table_type type,
-                     const struct table_options *options)
+static bool table_is(const struct call *call, const struct table *table,
+                     enum table_type type, const struct table_options *options)
 {
     if (table_type(table) != type)
         return false;
+    if (type == TABLE_GRAPH)
+        return graph_is(call, table, &options->graph);
     for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
         const struct table_reference *wanted = &options->references[side];
         struct table_reference found = table_reference(table, side);
@@ -293,6 +366,10 @@ enum status cmd_create_table(struct call *call)
         st = call_type(call, &type);
     if (st == ST_OK)
         st = call_options(call, &options);
+    if (st == ST_OK && type == TABLE_GRAPH && options.of_table)
+        st = call_bad(call, options.of_table);
+    if (st == ST_OK && type != TABLE_GRAPH && options.foreign)
+        st = call_bad(call, options.foreign);
     if (st < 0)
         return st;
 
@@ -300,15 +377,18 @@ enum status cmd_create_table(struct call *call)
     if (st < 0)
         return st;
     if (!call->table) {
-        st = store_table_create(call->store, name, type, options.references,
-                                &call->table);
+        if (type == TABLE_GRAPH)
+            st = graph_create(call->store, name, &options.graph, &call->table);
+        else
+            st = store_table_create(call->store, name, type, options.references,
+                                    &call->table);
         if (st == ST_OK)
             put_atom(call->out, "created");
         return st;
     }
     if (options.must_be_new)
         return ST_TABLE_EXISTS;
-    if (!table_is(call->table, type, &options))
+    if (!table_is(call, call->table, type, &options))
         return call_fail(call, ST_TABLE_EXISTS,
                          "a table of this name exists with another type or "
                          "other options");
@@ -323,7 +403,10 @@ enum status cmd_drop_table(struct call *call)
     if (st < 0)
         return st;
     commands_forget_table(call->commands);
-    st = store_table_drop(call->store, call->table);
+    if (table_type(call->table) == TABLE_GRAPH)
+        st = graph_drop(call->store, call->table);
+    else
+        st = store_table_drop(call->store, call->table);
     if (st == ST_OK)
         put_atom(call->out, "dropped");
     return st;
@@ -362,6 +445,42 @@ enum status cmd_table_type(struct call *call)
     return st;
 }
 
+static void put_weight(struct call *call, const struct graph_options *options)
+{
+    if (options->weight == WEIGHT_KEY) {
+        put_tuple(call->out, 2);
+        put_atom(call->out, "key");
+        put_term(call->out, options->weight_key);
+    } else {
+        put_atom(call->out, options->weight == WEIGHT_VALUE ? "value" : "none");
+    }
+}
+
+static enum status graph_info(struct call *call)
+{
+    struct writer *out = call->out;
+    struct graph graph;
+    enum status st = graph_open(call->store, call->table, &graph);
+
+    if (st < 0)
+        return st;
+    put_map(out, 8);
+    put_atom(out, "name");
+    put_key(out, table_name(call->table));
+    put_atom(out, "type");
+    put_atom(out, table_type_name(TABLE_GRAPH));
+    put_field(call, "vertices", graph_vertex_count(&graph));
+    put_field(call, "edges", graph_edge_count(&graph));
+    put_field(call, "labels", table_count(graph.parts[GRAPH_LABELS]));
+    put_atom(out, "directed");
+    put_bool(out, !graph.options.undirected);
+    put_atom(out, "weight");
+    put_weight(call, &graph.options);
+    call->settled = writer_size(out); /* pages may be cut in other ways */
+    put_field(call, "bytes", graph_bytes(&graph));
+    return ST_OK;
+}
+
 enum status cmd_table_info(struct call *call)
 {
     struct writer *out = call->out;
@@ -372,6 +491,8 @@ enum status cmd_table_info(struct call *call)
     if (st < 0)
         return st;
     table = call->table;
+    if (table_type(table) == TABLE_GRAPH)
+        return graph_info(call);
     has_bwd = table_has_side(table, SIDE_BWD);
     is_pom = table_type(table) == TABLE_POM;
     put_map(out, 6u + has_bwd + is_pom);

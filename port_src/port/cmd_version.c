@@ -43,7 +43,7 @@ struct digest call_answer_digest(const struct call *call, enum status st)
     numbers[1] = complaint->position;
     numbers[2] = complaint->index;
     digest = digest_bytes(bytes_of(numbers, sizeof(numbers)));
-    if (call->command->flags & CMD_WRITE) {
+    if (call->command && call->command->flags & CMD_WRITE) {
         const struct fault *fault = store_fault(call->store);
 
         digest_add(&digest, digest_element(fault->table, fault->key));
@@ -335,6 +335,7 @@ enum status cmd_release_holder(struct call *call)
         return call_bad(call, "a holder is an integer from 0 to 2^63 - 1");
     put_u64(call->out,
             versions_release_holder(call->commands->versions, holder) +
+                results_release_holder(call->commands->results, holder) +
                 feed_release_holder(call->commands->feed, holder));
     return ST_OK;
 }

@@ -49,6 +49,8 @@
 
 #define MUTATION (CMD_WRITE | CMD_BATCH | CMD_WITH | CMD_VERSION)
 #define READ (CMD_READ | CMD_VERSION)
+#define WALK (CMD_READ | CMD_VERSION | CMD_SOURCE)
+#define RUN (WALK | CMD_SOURCE_SECOND)
 
 static const struct command rows[] = {
     {"ping", 0, CMD_READ, cmd_ping},
@@ -75,6 +77,30 @@ static const struct command rows[] = {
     {"batch", 1, CMD_WRITE | CMD_WITH | CMD_VERSION, cmd_batch},
     {"with", 2, CMD_READ, cmd_with},
 
+    {"put_vertex", 4, MUTATION, cmd_put_vertex},
+    {"put_vertices", 2, MUTATION, cmd_put_vertices},
+    {"update_vertex", 4, MUTATION, cmd_update_vertex},
+    {"delete_vertex", 2, MUTATION, cmd_delete_vertex},
+    {"delete_vertices", 2, MUTATION, cmd_delete_vertices},
+    {"put_edge", 5, MUTATION, cmd_put_edge},
+    {"put_edges", 2, MUTATION, cmd_put_edges},
+    {"update_edge", 5, MUTATION, cmd_update_edge},
+    {"delete_edge", 4, MUTATION, cmd_delete_edge},
+    {"delete_edges", 2, MUTATION, cmd_delete_edges},
+    {"contract", 4, MUTATION, cmd_contract},
+    {"expand", 2, MUTATION, cmd_expand},
+    {"contracted", 2, READ, cmd_contracted},
+    {"get_vertex", 2, READ, cmd_get_vertex},
+    {"get_vertices", 2, READ, cmd_get_vertices},
+    {"get_edge", 4, READ, cmd_get_edge},
+    {"has_vertex", 2, READ, cmd_has_vertex},
+    {"has_edge", 4, READ, cmd_has_edge},
+    {"vertex_count", 2, READ, cmd_vertex_count},
+    {"edge_count", 2, READ | CMD_SOURCE, cmd_edge_count},
+    {"vertices", 3, READ | CMD_PAGE | CMD_WHERE | CMD_SOURCE, cmd_vertices},
+    {"edges", 3, READ | CMD_PAGE | CMD_WHERE | CMD_SOURCE, cmd_edges},
+    {"graph_digest", 1, READ, cmd_graph_digest},
+
     {"snapshot", 1, CMD_READ, cmd_snapshot},
     {"fork", 3, CMD_READ, cmd_fork},
     {"commit", 2, CMD_READ, cmd_commit},
@@ -93,6 +119,34 @@ static const struct command rows[] = {
     {"key_count", 2, READ, cmd_key_count},
     {"rank", 3, READ, cmd_rank},
     {"scan", 7, READ | CMD_PAGE | CMD_WHERE, cmd_scan},
+
+    {"neighbors", 3, WALK, cmd_neighbors},
+    {"degree", 3, WALK, cmd_degree},
+    {"degrees", 3, WALK, cmd_degrees},
+    {"k_hop", 3, WALK, cmd_k_hop},
+    {"bfs", 3, WALK, cmd_bfs},
+    {"dfs", 3, WALK, cmd_dfs},
+    {"reachable", 4, WALK, cmd_reachable},
+    {"shortest_path", 4, WALK, cmd_shortest_path},
+    {"shortest_paths_to", 4, WALK, cmd_shortest_paths_to},
+    {"all_shortest_paths", 4, WALK, cmd_all_shortest_paths},
+    {"k_shortest_paths", 5, WALK, cmd_k_shortest_paths},
+    {"paths", 4, WALK, cmd_paths},
+    {"random_walk", 5, WALK, cmd_random_walk},
+    {"common_neighbors", 4, WALK, cmd_common_neighbors},
+    {"jaccard", 4, WALK, cmd_jaccard},
+    {"subgraph", 3, WALK, cmd_subgraph},
+
+    {"project", 3, RUN, cmd_project},
+    {"projections", 0, CMD_READ, cmd_projections},
+    {"drop_projection", 1, CMD_READ, cmd_drop_projection},
+    {"estimate", 3, RUN, cmd_estimate},
+    {"run", 4, RUN, cmd_run},
+    {"result_rows", 3, CMD_READ | CMD_PAGE, cmd_result_rows},
+    {"result_write", 4, CMD_WRITE, cmd_result_write},
+    {"release_result", 1, CMD_READ, cmd_release_result},
+    {"algorithms", 0, CMD_READ, cmd_algorithms},
+    {"running", 0, CMD_READ, cmd_running},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -101,7 +155,7 @@ static const struct command rows[] = {
 
 /* An open hash of row numbers + 1. Few of the slots are taken, so a search
  * ends at its first slot nearly always. */
-#define SLOT_COUNT 128
+#define SLOT_COUNT 512
 
 static uint8_t slots[SLOT_COUNT];
 
@@ -177,10 +231,13 @@ enum status commands_create(struct store *store, struct mem *mem,
     commands->store = store;
     commands->mem = mem;
     commands->out = writer;
+    commands->threads_max = RUN_THREADS_MAX;
     scratch_init(commands, mem);
     hold_init(&commands->hold, mem);
     if (versions_create(commands, &commands->versions) < 0 ||
         readings_create(commands, &commands->readings) < 0 ||
+        projections_create(commands, &commands->projections) < 0 ||
+        results_create(commands, &commands->results) < 0 ||
         feed_create(commands, &commands->feed) < 0) {
         commands_free(commands);
         return ST_NO_MEMORY;
@@ -198,6 +255,8 @@ void commands_free(struct commands *commands)
     hold_deinit(&commands->hold);
     feed_free(commands->feed);
     readings_free(commands->readings);
+    results_free(commands->results);
+    projections_free(commands->projections);
     versions_free(commands->versions);
     checkpointer_free(commands->checkpointer);
     mem_free(commands->mem, commands, sizeof(*commands));
@@ -390,6 +449,8 @@ static enum status call_write(struct call *call)
         commands_rollback(call->commands);
     else
         commands_commit(call->commands);
+    if (st == ST_MEMORY_LIMIT) /* the next one shall find more */
+        projections_yield(call->commands->projections);
     return st;
 }
 

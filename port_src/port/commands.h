@@ -33,16 +33,18 @@
 #define PROTOCOL_VERSION 1
 
 enum command_flags {
-    CMD_READ = 0,         /* changes nothing */
-    CMD_WRITE = 1 << 0,   /* a mutation: runs between begin and commit */
-    CMD_BATCH = 1 << 1,   /* may stand in a batch */
-    CMD_PAGE = 1 << 2,    /* answers {ok, Items, Next} */
-    CMD_CATALOG = 1 << 3, /* shows which tables there are */
-    CMD_STORE = 1 << 4,   /* shows all of the store */
-    CMD_SYNC = 1 << 5,    /* its reply waits for the disk in any case */
-    CMD_WITH = 1 << 6,    /* takes idempotency_key and expect */
-    CMD_VERSION = 1 << 7, /* may be carried out at a snapshot or fork */
-    CMD_WHERE = 1 << 8,   /* takes a Condition */
+    CMD_READ = 0,                /* changes nothing */
+    CMD_WRITE = 1 << 0,          /* a mutation: runs between begin and commit */
+    CMD_BATCH = 1 << 1,          /* may stand in a batch */
+    CMD_PAGE = 1 << 2,           /* answers {ok, Items, Next} */
+    CMD_CATALOG = 1 << 3,        /* shows which tables there are */
+    CMD_STORE = 1 << 4,          /* shows all of the store */
+    CMD_SYNC = 1 << 5,           /* its reply waits for the disk in any case */
+    CMD_WITH = 1 << 6,           /* takes idempotency_key and expect */
+    CMD_VERSION = 1 << 7,        /* may be carried out at a snapshot or fork */
+    CMD_WHERE = 1 << 8,          /* takes a Condition */
+    CMD_SOURCE = 1 << 9,         /* its first argument is a Source */
+    CMD_SOURCE_SECOND = 1 << 10, /* its second is; beside CMD_SOURCE */
 };
 
 struct call;

@@ -43,9 +43,14 @@ const char *call_error_text(const struct call *call, enum status st, char *room)
     }
 }
 
-/* Is store_fault() about this error? */
-static bool fault_counts(enum status st)
+/* Is store_fault() about this error? Reads of graphs fail in the same words, and
+ * leave none. */
+static bool fault_counts(const struct call *call, enum status st)
 {
+    bool writes = call->command && call->command->flags & CMD_WRITE;
+
+    if (st == ST_NO_VERTEX || st == ST_BAD_WEIGHT)
+        return writes;
     return st == ST_MISSING_REFERENCE || st == ST_RESTRICTED ||
            st == ST_NOT_FOUND;
 }
@@ -117,14 +122,14 @@ static void put_details(const struct call *call, enum status st,
     const struct complaint *complaint = &call->complaint;
     const struct fault *fault = store_fault(call->store);
 
-    if (fault_counts(st) && fault->table.size)
+    if (fault_counts(call, st) && fault->table.size)
         detail_key(details, "table", fault->table);
     else
         detail_term(details, "table", complaint->table);
-    if (fault_counts(st))
-        detail_key(details, "key", fault->key);
-    else if (complaint->key.size)
+    if (complaint->key.size)
         detail_key(details, "key", complaint->key);
+    else if (fault_counts(call, st))
+        detail_key(details, "key", fault->key);
     else
         detail_term(details, "key", complaint->key_term);
     if (complaint->argument)

@@ -272,6 +272,20 @@ enum status event_log(struct writer *out, const char *word)
     return event_finish(out);
 }
 
+enum status event_progress(struct writer *out, int64_t id, uint64_t done,
+                           uint64_t total)
+{
+    enum status st = writer_event_begin(out, "progress");
+
+    if (st < 0)
+        return st;
+    put_tuple(out, 3);
+    put_i64(out, id);
+    put_u64(out, done);
+    put_u64(out, total);
+    return event_finish(out);
+}
+
 /* --- the feed ----------------------------------------------------------- */
 
 static void put_name(struct writer *out, struct version_name name)

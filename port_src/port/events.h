@@ -35,6 +35,10 @@ enum status event_checkpoint_failed(struct writer *out, enum status st,
                                     const char *text);
 enum status event_log(struct writer *out, const char *word);
 
+/* {progress, {Id, Done, Total}}: of a request that asked for it. */
+enum status event_progress(struct writer *out, int64_t id, uint64_t done,
+                           uint64_t total);
+
 /*
  * {changes, {{Holder, Number}, <<131, [{Seq, [Change]}]>>}} in parts: between
  * the two, `count` pairs {Seq, [Change]} are put. `*ret_bytes` is the size of

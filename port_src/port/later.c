@@ -174,7 +174,7 @@ enum status call_run_bare(struct call *call, struct bytes op)
     st = call_parse(call, &reader);
     if (st < 0)
         return st;
-    REQUIRE(!(call->command->flags & CMD_WRITE) && call->pinned);
+    REQUIRE(!(call->command->flags & CMD_WRITE) && call->reading);
     return call_perform(call);
 }
 

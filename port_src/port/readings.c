@@ -2,7 +2,10 @@
  * readings.c -- a queue of reads, and those of them that run.
  *
  *     reading_start() --> waiting: oldest .. newest --> running --> answered
- *                             \-- too late, cancelled ------------^
+ *         \-> blocked --^     \-- too late, cancelled ------------^
+ *
+ * Blocked are those whose load is not ready. There is one such road for each
+ * lane, and one bound for what waits in all of them.
  *
  * Everything here happens on the loop but reading_run(), which touches its own
  * reading, the pin and the nodes beneath it, and nothing else: it has an
@@ -28,6 +31,8 @@
 /* What each may take beyond its budget, for what is the same in all. */
 #define OVERHEAD_BYTES (64u << 10)
 
+#define TICK_NS (UINT64_C(1000000) * READING_TICK_MS)
+
 struct reading {
     struct job job;
     struct readings *readings;
@@ -39,8 +44,13 @@ struct reading {
     struct bytes op;
     size_t size; /* of this block */
     struct snapshot *snapshot;
-    struct table *pin;
-    struct note *note; /* of a fork, or NULL */
+    struct table *pin;   /* of call->table, or: */
+    struct sources pins; /* of call->sources */
+    bool has_pins;
+    struct reading_load *load; /* in place of tables, or NULL */
+    bool blocked;              /* which list it is in while it waits */
+    bool failed;               /* `st` is not of its own account */
+    struct note *note;         /* of a fork, or NULL */
     uint64_t shows;
     uint64_t due_ns; /* NEVER: no deadline */
     atomic_bool cancelled;
@@ -61,15 +71,23 @@ struct reading_list {
     size_t count;
 };
 
-struct readings {
-    struct commands *commands;
+struct lane {
     struct job_host host;
     unsigned running_max; /* 0: no host */
+    struct reading_list blocked;
     struct reading_list waiting;
     struct reading_list running;
-    size_t waiting_bytes; /* of Ops */
+};
+
+struct readings {
+    struct commands *commands;
+    struct lane lanes[LANE_COUNT];
+    size_t waiting_count; /* in all lanes, blocked ones too */
+    size_t waiting_bytes; /* of their Ops */
     uint64_t due_ns;      /* the earliest of those that wait, or before it */
     bool some_cancelled;  /* of those that wait */
+    size_t tick_count;    /* those that want to be called */
+    uint64_t tick_ns;     /* when they are */
     uint64_t done;
     uint64_t cancelled;
 };
@@ -103,9 +121,33 @@ static void list_leave(struct reading_list *list, struct reading *reading)
     list->count--;
 }
 
+static struct lane *lane_of(const struct reading *reading)
+{
+    enum reading_lane lane = reading->load ? reading->load->lane : LANE_READS;
+
+    return &reading->readings->lanes[lane];
+}
+
+static struct reading_list *waiting_list(struct reading *reading)
+{
+    struct lane *lane = lane_of(reading);
+
+    return reading->blocked ? &lane->blocked : &lane->waiting;
+}
+
+static void waiting_enter(struct readings *readings, struct reading *reading)
+{
+    list_enter(waiting_list(reading), reading);
+    readings->waiting_count++;
+    readings->waiting_bytes += reading->size;
+    if (reading->due_ns < readings->due_ns)
+        readings->due_ns = reading->due_ns;
+}
+
 static void waiting_leave(struct readings *readings, struct reading *reading)
 {
-    list_leave(&readings->waiting, reading);
+    list_leave(waiting_list(reading), reading);
+    readings->waiting_count--;
     readings->waiting_bytes -= reading->size;
 }
 
@@ -126,9 +168,15 @@ static void reading_run(struct job *job)
     call.id = reading->id;
     call.options = reading->options;
     call.pinned = reading->pin;
+    call.pins = reading->has_pins ? &reading->pins : NULL;
     call.reading = reading;
     reading->st = call_run_bare(&call, reading->op);
     reading->complaint = call.complaint;
+}
+
+struct reading_load *reading_load(const struct reading *reading)
+{
+    return reading->load;
 }
 
 static bool is_cancelled(const struct reading *reading)
@@ -155,6 +203,8 @@ static void reading_free(struct reading *reading)
         commands_bare_free(reading->bare);
     writer_deinit(&reading->writer);
     REQUIRE(reading->mem.used == 0);
+    if (reading->has_pins)
+        sources_unpin(mem, &reading->pins);
     table_unpin(mem, reading->pin);
     snapshot_release(reading->snapshot);
     mem_free(mem, reading, sizeof(*reading) + reading->size);
@@ -165,8 +215,10 @@ static void reading_fail(struct reading *reading, enum status st)
     static const struct complaint none = {.position = -1, .index = -1};
     struct complaint complaint = reading->bare ? reading->complaint : none;
 
+    if (reading->failed)
+        complaint = none;
     /* Its account has no other limit, and is no affair of the store's. */
-    if (st == ST_MEMORY_LIMIT) {
+    if (st == ST_MEMORY_LIMIT && !reading->failed) {
         st = ST_MEMORY_BUDGET;
         complaint = none;
         complaint.limit = reading->options.memory;
@@ -178,11 +230,29 @@ static void reading_fail(struct reading *reading, enum status st)
                            &complaint);
 }
 
+/* Its load is needed no more. */
+static void load_end(struct reading *reading)
+{
+    struct reading_load *load = reading->load;
+
+    if (!load)
+        return;
+    reading->readings->tick_count -= load->tick != NULL;
+    reading->load = NULL;
+    load->end(load);
+}
+
 /* Answers and frees one that is in no list any more. */
 static void reading_end(struct reading *reading)
 {
     struct readings *readings = reading->readings;
+    struct reading_load *load = reading->load;
     enum status st = is_cancelled(reading) ? ST_CANCELLED : reading->st;
+
+    if (st == ST_OK && load && load->finish) {
+        st = load->finish(load);
+        reading->failed = st < 0;
+    }
 
     if (st == ST_CANCELLED)
         readings->cancelled++;
@@ -194,6 +264,7 @@ static void reading_end(struct reading *reading)
         commands_answer_built(readings->commands, reading->note, reading->id,
                               reading->shows,
                               buffer_bytes(&reading->writer.out));
+    load_end(reading); /* the complaint was about what it has */
     reading_free(reading);
 }
 
@@ -201,7 +272,26 @@ static void on_end(struct job *job)
 {
     struct reading *reading = (struct reading *)(void *)job;
 
-    list_leave(&reading->readings->running, reading);
+    list_leave(&lane_of(reading)->running, reading);
+    reading_end(reading);
+}
+
+void reading_go(struct reading_load *load, enum status st)
+{
+    struct reading *reading = load->reading;
+    struct readings *readings = reading->readings;
+
+    REQUIRE(reading->blocked);
+    waiting_leave(readings, reading);
+    reading->blocked = false;
+    reading->failed = st < 0;
+    reading->st = st;
+    if (st == ST_OK && !load->light) {
+        waiting_enter(readings, reading);
+        return;
+    }
+    if (st == ST_OK && !is_cancelled(reading))
+        reading_run(&reading->job);
     reading_end(reading);
 }
 
@@ -212,7 +302,7 @@ bool reading_possible(const struct call *call)
     const struct readings *readings = call->commands->readings;
 
     return !call->reading && !call->at_once && !call->again && readings &&
-           readings->running_max > 0;
+           readings->lanes[LANE_READS].running_max > 0;
 }
 
 /* When a request that is being read now is too late. */
@@ -233,9 +323,9 @@ static enum status readings_admit(const struct readings *readings,
         call->complaint.limit = call->options.memory;
         return ST_MEMORY_BUDGET;
     }
-    if (!readings->waiting.count)
+    if (!readings->waiting_count)
         return ST_OK;
-    if (readings->waiting.count < READINGS_WAITING_MAX &&
+    if (readings->waiting_count < READINGS_WAITING_MAX &&
         readings->waiting_bytes + bytes <= READINGS_WAITING_BYTES_MAX)
         return ST_OK;
     return call_fail(call, ST_MEMORY_BUDGET,
@@ -243,12 +333,9 @@ static enum status readings_admit(const struct readings *readings,
                      "their answers first");
 }
 
-/* Takes what the worker will need of the running request. */
-static enum status reading_take(struct call *call, struct reading *reading)
+/* Copies of what the running request is. */
+static void reading_copy(struct call *call, struct reading *reading)
 {
-    struct mem *mem = store_mem(call->store);
-    enum status st;
-
     memcpy(reading->bytes, call->inner.data, call->inner.size);
     reading->op = bytes_of(reading->bytes, call->inner.size);
     if (call->options.where.size)
@@ -256,16 +343,30 @@ static enum status reading_take(struct call *call, struct reading *reading)
                call->options.where.size);
     reading->options.where =
         bytes_of(reading->bytes + call->inner.size, call->options.where.size);
+}
+
+/* The tables that it reads, for a worker. */
+static enum status reading_pin(struct call *call, struct reading *reading)
+{
+    struct mem *mem = store_mem(call->store);
+    enum status st;
+
     mem_exempt_begin(mem); /* reads go on at the limit of the store */
     st = snapshot_take(call->store, &reading->snapshot);
     mem_exempt_end(mem);
     if (st < 0)
         return st;
-    reading->pin = table_pin(reading->readings->commands->mem, call->table);
+    mem = reading->readings->commands->mem;
+    if (call->sources) {
+        reading->has_pins = true;
+        return sources_pin(mem, call->sources, &reading->pins);
+    }
+    reading->pin = table_pin(mem, call->table);
     return reading->pin ? ST_OK : ST_NO_MEMORY;
 }
 
-enum status reading_start(struct call *call)
+/* With a load, or with the tables of the call if there is none. */
+static enum status start(struct call *call, struct reading_load *load)
 {
     struct commands *commands = call->commands;
     struct readings *readings = commands->readings;
@@ -291,7 +392,9 @@ enum status reading_start(struct call *call)
                                 ? limit + OVERHEAD_BYTES
                                 : SIZE_MAX);
     writer_init(&reading->writer, &reading->mem, SIZE_MAX);
-    st = reading_take(call, reading);
+    reading_copy(call, reading);
+    if (!load)
+        st = reading_pin(call, reading);
     if (st == ST_OK)
         st = call_note(call, &reading->note);
     if (st < 0) {
@@ -299,38 +402,51 @@ enum status reading_start(struct call *call)
         return st;
     }
     reading->shows = call_shows(call, ST_OK);
-    list_enter(&readings->waiting, reading);
-    readings->waiting_bytes += size;
-    if (reading->due_ns < readings->due_ns)
-        readings->due_ns = reading->due_ns;
+    reading->load = load;
+    reading->blocked = load && load->waits;
+    if (load)
+        load->reading = reading;
+    if (load && load->tick) {
+        if (!readings->tick_count++)
+            readings->tick_ns = now_ns() + TICK_NS;
+    }
+    waiting_enter(readings, reading);
     call_put_off(call);
     return ST_OK;
 }
 
-/* Begins the oldest one that waits; without memory it fails. */
-static void readings_begin(struct readings *readings)
+enum status reading_start(struct call *call)
 {
-    struct reading *reading = readings->waiting.first;
+    return start(call, NULL);
+}
+
+enum status reading_start_load(struct call *call, struct reading_load *load)
+{
+    return start(call, load);
+}
+
+/* Begins the oldest one that waits in a lane; without memory it fails. */
+static void lane_begin(struct readings *readings, struct lane *lane)
+{
+    struct reading *reading = lane->waiting.first;
     enum status st;
 
     waiting_leave(readings, reading);
-    list_enter(&readings->running, reading);
-    st = job_start(&readings->host, &reading->job);
+    list_enter(&lane->running, reading);
+    st = job_start(&lane->host, &reading->job);
     if (st < 0) {
-        list_leave(&readings->running, reading);
+        list_leave(&lane->running, reading);
         reading->st = st;
         reading_end(reading);
     }
 }
 
-/* Answers those that wait for nothing more. */
-static void readings_sift(struct readings *readings)
+/* Answers those of a list that wait for nothing more. */
+static void list_sift(struct readings *readings, struct reading_list *list,
+                      uint64_t now)
 {
-    uint64_t now = now_ns();
-    struct reading *reading = readings->waiting.first;
+    struct reading *reading = list->first;
 
-    readings->due_ns = NEVER;
-    readings->some_cancelled = false;
     while (reading) {
         struct reading *next = reading->next;
 
@@ -346,13 +462,52 @@ static void readings_sift(struct readings *readings)
     }
 }
 
+static void readings_sift(struct readings *readings)
+{
+    uint64_t now = now_ns();
+
+    readings->due_ns = NEVER;
+    readings->some_cancelled = false;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        list_sift(readings, &readings->lanes[i].blocked, now);
+        list_sift(readings, &readings->lanes[i].waiting, now);
+    }
+}
+
+static void list_tick(struct reading_list *list)
+{
+    for (struct reading *reading = list->first; reading;
+         reading = reading->next)
+        if (reading->load && reading->load->tick)
+            reading->load->tick(reading->load);
+}
+
+static void readings_tick(struct readings *readings)
+{
+    uint64_t now = now_ns();
+
+    if (now < readings->tick_ns)
+        return;
+    readings->tick_ns = now + TICK_NS;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        list_tick(&readings->lanes[i].blocked);
+        list_tick(&readings->lanes[i].waiting);
+        list_tick(&readings->lanes[i].running);
+    }
+}
+
 void readings_look(struct readings *readings, bool may_begin)
 {
-    while (may_begin && readings->waiting.first &&
-           readings->running.count < readings->running_max &&
-           !readings->some_cancelled)
-        readings_begin(readings);
-    if (readings->waiting.first &&
+    if (readings->tick_count)
+        readings_tick(readings);
+    for (unsigned i = 0; may_begin && i < LANE_COUNT; i++) {
+        struct lane *lane = &readings->lanes[i];
+
+        while (lane->waiting.first && lane->running.count < lane->running_max &&
+               !readings->some_cancelled)
+            lane_begin(readings, lane);
+    }
+    if (readings->waiting_count &&
         (readings->some_cancelled ||
          (readings->due_ns != NEVER && readings->due_ns <= now_ns()))) {
         readings_sift(readings);
@@ -375,17 +530,28 @@ enum status readings_create(struct commands *commands, struct readings **ret)
     return ST_OK;
 }
 
+static void forget_all(struct readings *readings, struct reading_list *list)
+{
+    while (list->first) {
+        struct reading *reading = list->first;
+
+        waiting_leave(readings, reading);
+        note_drop(reading->note);
+        load_end(reading);
+        reading_free(reading);
+    }
+}
+
 void readings_free(struct readings *readings)
 {
     if (!readings)
         return;
-    REQUIRE(!readings->running.first);
-    while (readings->waiting.first) {
-        struct reading *reading = readings->waiting.first;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &readings->lanes[i];
 
-        waiting_leave(readings, reading);
-        note_drop(reading->note);
-        reading_free(reading);
+        REQUIRE(!lane->running.first);
+        forget_all(readings, &lane->blocked);
+        forget_all(readings, &lane->waiting);
     }
     mem_free(readings->commands->mem, readings, sizeof(*readings));
 }
@@ -395,28 +561,45 @@ struct readings *commands_readings(const struct commands *commands)
     return commands->readings;
 }
 
-void readings_set_host(struct readings *readings, const struct job_host *host,
-                       unsigned running_max)
+void readings_set_host(struct readings *readings, enum reading_lane lane,
+                       const struct job_host *host, unsigned running_max)
 {
-    readings->host = *host;
-    readings->running_max = running_max;
+    readings->lanes[lane].host = *host;
+    readings->lanes[lane].running_max = running_max;
+}
+
+const struct job_host *readings_host(const struct readings *readings,
+                                     enum reading_lane lane)
+{
+    return readings->lanes[lane].running_max ? &readings->lanes[lane].host
+                                             : NULL;
 }
 
 int64_t readings_due_ms(const struct readings *readings)
 {
+    uint64_t due = readings->waiting_count ? readings->due_ns : NEVER;
     uint64_t now;
 
-    if (!readings->waiting.first || readings->due_ns == NEVER)
+    if (readings->tick_count && readings->tick_ns < due)
+        due = readings->tick_ns;
+    if (due == NEVER)
         return -1;
     now = now_ns();
-    if (readings->due_ns <= now)
-        return 0;
-    return (int64_t)((readings->due_ns - now) / 1000000 + 1);
+    return due <= now ? 0 : (int64_t)((due - now) / 1000000 + 1);
+}
+
+static size_t running_count(const struct readings *readings)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < LANE_COUNT; i++)
+        count += readings->lanes[i].running.count;
+    return count;
 }
 
 size_t readings_count(const struct readings *readings)
 {
-    return readings->waiting.count + readings->running.count;
+    return readings->waiting_count + running_count(readings);
 }
 
 size_t readings_bytes(const struct readings *readings)
@@ -424,7 +607,7 @@ size_t readings_bytes(const struct readings *readings)
     return readings->waiting_bytes;
 }
 
-static uint64_t cancel(struct reading_list *list, bool all, int64_t id)
+static uint64_t list_cancel(struct reading_list *list, bool all, int64_t id)
 {
     uint64_t count = 0;
 
@@ -438,11 +621,26 @@ static uint64_t cancel(struct reading_list *list, bool all, int64_t id)
     return count;
 }
 
+/* Cancels all, or those with this id: how many there are. */
+static uint64_t cancel(struct readings *readings, bool all, int64_t id)
+{
+    uint64_t running = 0;
+    uint64_t waiting = 0;
+
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &readings->lanes[i];
+
+        running += list_cancel(&lane->running, all, id);
+        waiting += list_cancel(&lane->waiting, all, id);
+        waiting += list_cancel(&lane->blocked, all, id);
+    }
+    readings->some_cancelled |= waiting > 0;
+    return running + waiting;
+}
+
 void readings_cancel(struct readings *readings)
 {
-    cancel(&readings->running, true, 0);
-    if (cancel(&readings->waiting, true, 0))
-        readings->some_cancelled = true;
+    cancel(readings, true, 0);
 }
 
 void readings_put_info(const struct readings *readings, struct writer *out)
@@ -450,9 +648,9 @@ void readings_put_info(const struct readings *readings, struct writer *out)
     put_atom(out, "reads");
     put_map(out, 4);
     put_atom(out, "running");
-    put_u64(out, readings->running.count);
+    put_u64(out, running_count(readings));
     put_atom(out, "waiting");
-    put_u64(out, readings->waiting.count);
+    put_u64(out, readings->waiting_count);
     put_atom(out, "done");
     put_u64(out, readings->done);
     put_atom(out, "cancelled");
@@ -462,16 +660,13 @@ void readings_put_info(const struct readings *readings, struct writer *out)
 /* The answer to a request that is cancelled comes behind that to this one. */
 enum status cmd_cancel(struct call *call)
 {
-    struct readings *readings = call->commands->readings;
     int64_t id;
-    bool running, waiting;
 
     call->argument++;
     if (!reader_integer(&call->args, &id))
         return call_bad(call, "must be the Id of a request");
-    running = cancel(&readings->running, false, id) > 0;
-    waiting = cancel(&readings->waiting, false, id) > 0;
-    readings->some_cancelled |= waiting;
-    put_atom(call->out, running || waiting ? "cancelled" : "absent");
+    put_atom(call->out, cancel(call->commands->readings, false, id)
+                            ? "cancelled"
+                            : "absent");
     return ST_OK;
 }

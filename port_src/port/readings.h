@@ -3,15 +3,20 @@
  *
  * A handler that is to look at more than LOOP_ELEMENTS_MAX elements gives its
  * request over with reading_start(). The same handler then runs on a worker,
- * on a snapshot that was taken at once and a pin of its table, so it sees what
- * was there when the request was read, and nothing that came later:
+ * on a snapshot that was taken at once and pins of all tables that it reads
+ * (call->sources, or call->table), so it sees what was there when the request
+ * was read, and nothing that came later:
  *
- *     loop     cmd_scan() -> reading_start()     snapshot, pin, copy of the Op
+ *     loop     cmd_scan() -> reading_start()     snapshot, pins, copy of the Op
  *     worker   cmd_scan() with call->reading     looks reading_check() up
  *     loop     the reply, in whichever order they come; snapshot released
  *
- * As many run at a time as readings_set_host() says, and the others wait in
- * their order. A deadline counts from the moment when the request was read.
+ * What reads no tables but something else, as an algorithm does a projection,
+ * comes with a load in their place, and may have to wait until that is there.
+ *
+ * Each lane has a host of its own: as many run at a time as
+ * readings_set_host() says, and the others wait in their order. A deadline
+ * counts from the moment when the request was read.
  * Bounds: READINGS_WAITING_MAX requests wait, of READINGS_WAITING_BYTES_MAX
  * together (or one), and beyond that one is refused: to stop reading would keep
  * point operations waiting, and the word that cancels. The session lets none
@@ -50,10 +55,18 @@ void readings_free(struct readings *readings);
 /* Those of a commands. */
 struct readings *commands_readings(const struct commands *commands);
 
-/* Before the first request: where jobs run, and how many at a time. Without
- * it all is done at once. */
-void readings_set_host(struct readings *readings, const struct job_host *host,
-                       unsigned running_max);
+/* Long reads of tables, and runs of algorithms, which would keep them waiting.
+ */
+enum reading_lane { LANE_READS, LANE_RUNS, LANE_COUNT };
+
+/* Before the first request: where the jobs of a lane run, and how many at a
+ * time. Without it reads are done at once, and algorithms not at all. */
+void readings_set_host(struct readings *readings, enum reading_lane lane,
+                       const struct job_host *host, unsigned running_max);
+
+/* NULL: there is none. For jobs that those of the lane wait for. */
+const struct job_host *readings_host(const struct readings *readings,
+                                     enum reading_lane lane);
 
 /* --- for handlers ------------------------------------------------------- */
 
@@ -71,19 +84,54 @@ enum status reading_start(struct call *call);
 /* On a worker, now and then: ST_OK, ST_DEADLINE, ST_CANCELLED. */
 enum status reading_check(const struct reading *reading);
 
+/* How often the tick of a load comes. */
+#define READING_TICK_MS 250
+
+/*
+ * What a reading has in place of tables, embedded in what its handler made for
+ * it. The functions are called on the loop.
+ */
+struct reading_load {
+    struct reading *reading; /* since reading_start_load() */
+    enum reading_lane lane;
+    bool waits; /* until reading_go() */
+    bool light; /* its handler is quick then, and is called on the loop */
+
+    /* The answer is there and about to be given; after an error, that is. */
+    enum status (*finish)(struct reading_load *load); /* or NULL */
+    void (*tick)(struct reading_load *load);          /* or NULL */
+
+    /* It is answered, or will never be: frees what there is. */
+    void (*end)(struct reading_load *load);
+};
+
+/*
+ * Gives the running request over with a load, and no tables. After an error
+ * the load is the caller's as before. Errors as reading_start() has them.
+ */
+enum status reading_start_load(struct call *call, struct reading_load *load);
+
+/* That of a reading on a worker. */
+struct reading_load *reading_load(const struct reading *reading);
+
+/* What it waits for is there, or `st` says why it never will be: then that is
+ * the answer. Not within a command. */
+void reading_go(struct reading_load *load, enum status st);
+
 /* --- for the session ---------------------------------------------------- */
 
 /*
  * Answers those that wait and are cancelled or too late, and begins others if
  * `may_begin`. Not within a command. O(1), but for each that is too late one
- * pass over those that wait.
+ * pass over those that wait, and at each tick one over all.
  */
 void readings_look(struct readings *readings, bool may_begin);
 
-/* Milliseconds until the next one that waits is too late; -1: none will be. */
+/* Milliseconds until the next one that waits is too late, or the next tick;
+ * -1: there will be none. */
 int64_t readings_due_ms(const struct readings *readings);
 
-/* How many wait or run, and the bytes of the Ops that wait. */
+/* Of all lanes: how many wait or run, and the bytes of the Ops that wait. */
 size_t readings_count(const struct readings *readings);
 size_t readings_bytes(const struct readings *readings);
 

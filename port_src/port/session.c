@@ -99,9 +99,13 @@
 #define GRACE_TICK_MS 250
 
 /* Threads of their own: for a sync, a checkpoint and history at a time; and
- * for reads, fewer than most machines have processors. */
+ * for reads, fewer than most machines have processors. Two algorithms run at a
+ * time, while the projection that a third one needs is made; each may start
+ * more threads for the time of its work. */
 #define FILE_THREADS 3
 #define READ_THREADS 3
+#define RUN_THREADS 3
+#define RUNS_AT_A_TIME 2
 
 /*
  * Threads that read have a tenth of the weight of others. Where they share a
@@ -110,6 +114,10 @@
  * nothing to spare, a tenth is what they still get.
  */
 #define READ_NICE 10
+
+/* Algorithms have a third of the weight of reads, and so have the threads that
+ * they start: who waits for a page is served before them. */
+#define RUN_NICE 15
 
 /* How old versions and history may get beyond their age, and how long reads
  * may go on for a client that has gone. */
@@ -139,6 +147,7 @@ struct session {
     struct figures *figures;
     struct readings *readings;
     struct worker readers;
+    struct worker runners;
 
     /* Of a durable store; `log` is NULL in memory only. */
     struct opening opening;
@@ -267,7 +276,8 @@ static bool session_finish_jobs(struct session *session)
         readings_cancel(session->readings);
         readings_look(session->readings, false);
     }
-    return readings_count(session->readings) == 0;
+    return readings_count(session->readings) == 0 &&
+           projections_running(session->commands->projections) == 0;
 }
 
 /* The loop can stop once an ending session has written everything. */
@@ -616,6 +626,7 @@ static void pump_others(struct session *session)
     do {
         room = output_waiting(session) < QUEUE_HIGH;
         readings_look(session->readings, room);
+        projections_look(session->commands->projections);
         if (room && !session->ending && feed_pump(feed) < 0)
             session_no_memory(session, "for an event");
         if (commands_broken(session->commands) < 0)
@@ -683,6 +694,7 @@ static void on_look(uv_timer_t *timer)
 
     session->look_at_ms = 0;
     versions_look(session->commands->versions);
+    results_look(session->commands->results);
     /* Nothing is written while all wait for a read: has the reader gone? */
     if (session->ending && !session->gone && poll(&out, 1, 0) > 0 &&
         (out.revents & (POLLERR | POLLHUP)))
@@ -698,7 +710,8 @@ static int64_t look_due_ms(const struct session *session)
 
     if (session->ending)
         other = readings_count(session->readings) ? GONE_LOOK_MS : -1;
-    else if (versions_count(session->commands->versions))
+    else if (versions_count(session->commands->versions) ||
+             results_count(session->commands->results))
         other = LOOK_MS;
     if (due < 0 || (other >= 0 && other < due))
         return other;
@@ -821,6 +834,24 @@ static int session_open_loop(struct session *session)
 
 /* --- opening the store -------------------------------------------------- */
 
+static void session_set_algorithms(struct commands *commands,
+                                   const struct session_options *options)
+{
+    const struct version_limits results = {RESULTS_MAX_DEFAULT,
+                                           options->versions.age_ms};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    results_set_limits(commands->results, &results);
+    projections_set_cache(commands->projections, options->projection_cache);
+    commands->threads_max = options->threads;
+    if (!commands->threads_max && processors > 0)
+        commands->threads_max = processors < RUN_THREADS_MAX
+                                    ? (unsigned)processors
+                                    : RUN_THREADS_MAX;
+    if (!commands->threads_max)
+        commands->threads_max = 1;
+}
+
 static enum status session_open_store(struct session *session,
                                       const struct session_options *options)
 {
@@ -839,6 +870,7 @@ static enum status session_open_store(struct session *session,
         return st;
     session->figures = commands_figures(session->commands);
     versions_set_limits(session->commands->versions, &options->versions);
+    session_set_algorithms(session->commands, options);
     return ST_OK;
 }
 
@@ -897,10 +929,14 @@ static void session_not_opened(struct session *session)
 static bool session_open_workers(struct session *session)
 {
     const struct job_host host = {worker_start, &session->readers};
+    const struct job_host runs = {worker_start, &session->runners};
     enum status st =
         worker_init(&session->readers, &session->loop, READ_THREADS, READ_NICE,
                     &session->mem, on_job_ended, session);
 
+    if (st == ST_OK)
+        st = worker_init(&session->runners, &session->loop, RUN_THREADS,
+                         RUN_NICE, &session->mem, on_job_ended, session);
     if (st == ST_OK && session->options->directory)
         st = worker_init(&session->worker, &session->loop, FILE_THREADS, 0,
                          &session->mem, on_job_ended, session);
@@ -909,7 +945,8 @@ static bool session_open_workers(struct session *session)
         return false;
     }
     session->readings = commands_readings(session->commands);
-    readings_set_host(session->readings, &host, READ_THREADS);
+    readings_set_host(session->readings, LANE_READS, &host, READ_THREADS);
+    readings_set_host(session->readings, LANE_RUNS, &runs, RUNS_AT_A_TIME);
     return true;
 }
 
@@ -992,6 +1029,7 @@ static void session_free(struct session *session)
 {
 #ifdef RHIZOME_SANITIZE
     worker_stop(&session->readers);
+    worker_stop(&session->runners);
     worker_stop(&session->worker);
     commands_free(session->commands);
     opening_close(&session->opening);
@@ -1029,7 +1067,8 @@ int session_run(const struct session_options *options)
     if (!session.dead)
         uv_run(&session.loop, UV_RUN_DEFAULT);
     /* A job that still runs would be waited for by exit(). */
-    if (session.worker.running || session.readers.running)
+    if (session.worker.running || session.readers.running ||
+        session.runners.running)
         _exit(session.status);
     session_free(&session);
     return session.status;

@@ -20,9 +20,11 @@
 #define FRAME_BYTES_MAX_HIGHEST (1u << 30)
 
 struct session_options {
-    size_t memory_limit;    /* bytes of the store; 0: none */
-    size_t frame_bytes_max; /* of a request frame, and of one reply */
-    struct version_limits versions;
+    size_t memory_limit;            /* bytes of the store; 0: none */
+    size_t frame_bytes_max;         /* of a request frame, and of one reply */
+    struct version_limits versions; /* the age is that of results, too */
+    unsigned threads;               /* of an algorithm; 0: one a processor */
+    size_t projection_cache;        /* bytes; SIZE_MAX: the default */
     bool seal;
     int out; /* process_own_stdout() */
 

@@ -9,25 +9,15 @@
 
 #include "core/snapshot.h"
 #include "port/journal.h"
+#include "port/names.h"
 
 struct commands;
 struct versions;
 struct version;
 
-/* The client picks both. A holder stands for one of its processes. */
-struct version_name {
-    int64_t holder;
-    int64_t number;
-};
-
 /* Open at a time, and how old one may be, where nobody says otherwise. */
 #define VERSIONS_MAX_DEFAULT 10000
 #define VERSION_AGE_MS_DEFAULT 3600000
-
-struct version_limits {
-    uint64_t max;    /* open at a time */
-    uint64_t age_ms; /* 0: any */
-};
 
 enum status versions_create(struct commands *commands, struct versions **ret);
 void versions_free(struct versions *versions);

@@ -420,7 +420,7 @@ static void long_reads_are_read(void **state)
 
         bench_open(&bench);
         bench_populate(&bench);
-        readings_set_host(bench.commands->readings, &host, 1);
+        readings_set_host(bench.commands->readings, LANE_READS, &host, 1);
         expect(&bench, "{create_table,l,set,#{}}", "{ok,created}");
         for (unsigned n = 0; n < 1000; n++)
             expect(&bench, test_format("{insert,l,fwd,%u}", n), "{ok,*");
@@ -464,7 +464,7 @@ static void long_reads_outlive_their_fork(void **state)
     (void)state;
     bench_open(&bench);
     bench_populate(&bench);
-    readings_set_host(bench.commands->readings, &host, 1);
+    readings_set_host(bench.commands->readings, LANE_READS, &host, 1);
     expect(&bench, "{create_table,l,set,#{}}", "{ok,created}");
     for (unsigned n = 0; n < 1000; n++)
         expect(&bench, test_format("{insert,l,fwd,%u}", n), "{ok,*");

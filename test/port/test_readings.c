@@ -74,7 +74,7 @@ static void daemon_open(struct daemon *daemon)
                                      &daemon->writer, &daemon->commands),
                      ST_OK);
     daemon->readings = commands_readings(daemon->commands);
-    readings_set_host(daemon->readings, &host, RUNNING_MAX);
+    readings_set_host(daemon->readings, LANE_READS, &host, RUNNING_MAX);
     daemon->payload = BUFFER(test_mem());
     daemon->text = BUFFER(test_mem());
 }
