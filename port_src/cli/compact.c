@@ -2,23 +2,16 @@
  * compact.c -- `rhizome compact`: what an orderly stop with a checkpoint
  * would have done, for a store that nobody has open.
  *
- *     lock, recover, mend, open the log     as the daemon starts
- *     checkpoint, sync, close               as the daemon stops
+ *     lock, recover                      as the daemon starts
+ *     mend, checkpoint, sync, close      as the daemon stops
  *
- * There is nothing of its own in between, so it may be interrupted wherever
- * the daemon may be: old files go when the MANIFEST that does without them is
- * on the disk.
+ * There is nothing of its own in between (offline.h), so it may be interrupted
+ * wherever the daemon may be: old files go when the MANIFEST that does without
+ * them is on the disk.
  */
-#include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
-
-#include "cli/progress.h"
+#include "cli/offline.h"
 #include "cli/rebuild.h"
 #include "cli/subcommands.h"
-#include "log/checkpoint.h"
-#include "log/termlog.h"
-#include "port/replay.h"
 
 struct compact_options {
     struct common_options common;
@@ -32,22 +25,11 @@ struct usage {
 };
 
 struct compact {
-    const struct compact_options *options;
-    struct source source;
-    struct store *store;
-    struct recovery recovery;
-    struct termlog *log;
+    struct offline offline;
     struct usage before;
     struct usage after;
-    struct checkpoint_result result;
-    bool done; /* there was something to do */
     double seconds;
 };
-
-static const char *path_of(const struct compact *compact)
-{
-    return compact->source.path;
-}
 
 static void usage_add(void *context, const char *name)
 {
@@ -69,153 +51,21 @@ static void usage_add(void *context, const char *name)
 
 static struct usage measure(const struct compact *compact)
 {
-    struct usage usage = {compact->source.io, 0, 0};
+    struct usage usage = {compact->offline.source.io, 0, 0};
 
     io_list(usage.io, usage_add, &usage);
     return usage;
 }
 
-static int lock(const struct compact *compact)
-{
-    int64_t holder = 0;
-    int error = io_lock(compact->source.io, &holder);
-
-    if (error >= 0)
-        return -1;
-    if (error == -EACCES || error == -EPERM) {
-        complain("%s: no permission to lock it; run as the user who owns the "
-                 "store",
-                 path_of(compact));
-        return EXIT_IO;
-    }
-    if (error != -EWOULDBLOCK)
-        return complain_io(path_of(compact), "cannot be locked", error);
-    if (holder)
-        complain("%s: process %" PRId64 " has the store open; stop it, or let "
-                 "it make a checkpoint itself",
-                 path_of(compact), holder);
-    else
-        complain("%s: another process has the store open; stop it, or let it "
-                 "make a checkpoint itself",
-                 path_of(compact));
-    return EXIT_LOCKED;
-}
-
-/* The error of a step that writes. */
-static int failed(const struct compact *compact, enum status st, int error,
-                  const char *what)
-{
-    if (st == ST_NO_MEMORY || st == ST_MEMORY_LIMIT)
-        text_no_memory();
-    complain("%s: %s: %s; the store is as it was, or compacted",
-             path_of(compact), what, error ? strerror(error) : status_text(st));
-    return EXIT_IO;
-}
-
-static int recover(struct compact *compact)
-{
-    const struct store_options no_limit = {0};
-    struct recovery_options options = {
-        .apply = replayer_apply,
-        .until = UINT64_MAX,
-        .settle = true,
-    };
-    struct replayer *replayer;
-    struct meter meter;
-    enum status st;
-    int error = 0;
-
-    if (store_create(&no_limit, &compact->store) < 0 ||
-        replayer_create(compact->store, cli_mem(), &replayer) < 0)
-        text_no_memory();
-    meter_start(&meter, "replaying", true, &compact->options->common);
-    options.context = replayer;
-    options.progress = (struct progress){meter_report, &meter};
-    st = recover_directory(compact->source.io, compact->store, &options,
-                           cli_mem(), &compact->recovery, &error);
-    meter_stop(&meter);
-    replayer_free(replayer);
-    if (st < 0)
-        return source_complain(&compact->source, compact->recovery.file, st,
-                               error);
-    if (compact->recovery.fresh) {
-        complain("%s: there is no store any more", path_of(compact));
-        return EXIT_NOT_A_LOG;
-    }
-    return source_verdict(&compact->source, &compact->recovery) < 0
-               ? -1
-               : EXIT_REFUSED;
-}
-
-/* As the daemon would at its start: a torn tail is set aside. */
-static int open_log(struct compact *compact)
-{
-    int error = 0;
-    enum status st =
-        recovery_mend(compact->source.io, &compact->recovery, &error);
-
-    if (st < 0)
-        return failed(compact, st, error, "a torn tail cannot be set aside");
-    st = termlog_open(compact->source.io, cli_mem(),
-                      &compact->recovery.manifest, compact->recovery.seq,
-                      SEGMENT_BYTES_DEFAULT, &compact->log, &error);
-    return st < 0 ? failed(compact, st, error, "the log cannot be opened") : -1;
-}
-
-static int log_failed(const struct compact *compact, enum status st)
-{
-    const char *what, *file;
-    int error = termlog_error(compact->log, &what, &file);
-    struct buffer text = BUFFER(cli_mem());
-
-    text_format(&text, "cannot %s %s", what, file);
-    failed(compact, st, error, text_string(&text));
-    buffer_free(&text);
-    return EXIT_IO;
-}
-
-static int checkpoint(struct compact *compact)
-{
-    struct checkpoint_job *job;
-    enum status st = checkpoint_begin(compact->store, compact->log, &job);
-
-    if (st < 0)
-        return log_failed(compact, st);
-    if (!job)
-        return -1; /* the last one is of this very seq */
-    checkpoint_run(job);
-    st = checkpoint_end(job, compact->log, &compact->result);
-    if (st < 0 && compact->result.why[0])
-        return failed(compact, st, 0, compact->result.why);
-    if (st < 0)
-        return failed(compact, st, 0, "no checkpoint was made");
-    compact->done = true;
-    return -1;
-}
-
-static int close_log(struct compact *compact)
-{
-    enum status st = termlog_sync(compact->log);
-
-    if (st == ST_OK)
-        st = termlog_close(compact->log, store_digest(compact->store));
-    if (st < 0)
-        return log_failed(compact, st);
-    /* A full disk puts the MANIFEST off without an error. */
-    if (termlog_checkpoint_seq(compact->log) != store_seq(compact->store))
-        return failed(compact, ST_LOG_FULL, 0, "MANIFEST was not written");
-    return -1;
-}
-
 static void put_facts(const struct compact *compact)
 {
-    const struct recovery *recovery = &compact->recovery;
+    const struct recovery *recovery = &compact->offline.recovery;
     struct facts facts;
 
     facts_begin(&facts);
     facts_u64(&facts, "seq", recovery->seq);
-    facts_digest(&facts, "digest", store_digest(compact->store));
-    facts_bool(&facts, "compacted", compact->done);
+    facts_digest(&facts, "digest", store_digest(compact->offline.store));
+    facts_bool(&facts, "compacted", compact->offline.saved);
     facts_u64(&facts, "mutations", recovery->records);
     facts_u64(&facts, "files_before", compact->before.files);
     facts_u64(&facts, "files_after", compact->after.files);
@@ -227,21 +77,19 @@ static void put_facts(const struct compact *compact)
     facts_end(&facts);
 }
 
-static int compact_all(struct compact *compact)
+static int compact_all(struct compact *compact, const struct operands *paths,
+                       const struct common_options *options)
 {
+    struct offline *offline = &compact->offline;
     double begun = rebuild_clock();
-    int status = lock(compact);
+    int status = offline_lock(offline, &subcommand_compact, paths, false);
 
     if (status < 0) {
         compact->before = measure(compact);
-        status = recover(compact);
+        status = offline_recover(offline, 0, options);
     }
     if (status < 0)
-        status = open_log(compact);
-    if (status < 0 && compact->recovery.seq)
-        status = checkpoint(compact);
-    if (status < 0 && compact->recovery.seq)
-        status = close_log(compact);
+        status = offline_save(offline);
     compact->seconds = rebuild_clock() - begun;
     if (status < 0) {
         compact->after = measure(compact);
@@ -254,22 +102,17 @@ static int compact_all(struct compact *compact)
 static int run(int argc, char **argv)
 {
     struct compact_options options = {.common = {.json = false}};
-    struct compact compact = {.options = &options};
+    struct compact compact = {
+        .offline.undone = "the store is as it was, or compacted",
+    };
     struct operands paths;
     int status =
         options_parse(&subcommand_compact, argc, argv, &options, &paths);
 
     if (status >= 0)
         return status;
-    status = source_open(&subcommand_compact, &paths, SOURCE_NO_FILE,
-                         &compact.source);
-    if (status < 0)
-        status = compact_all(&compact);
-    termlog_free(compact.log);
-    recovery_free(&compact.recovery);
-    if (compact.store)
-        store_free(compact.store);
-    source_close(&compact.source); /* and lets go of the lock */
+    status = compact_all(&compact, &paths, &options.common);
+    offline_close(&compact.offline);
     return output_status(status);
 }
 

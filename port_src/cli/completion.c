@@ -91,7 +91,12 @@ static void put_subcommand(struct buffer *out,
     if (subcommand == &subcommand_help) {
         text_append(out, "        words=$commands\n");
     } else if (subcommand->words) {
-        text_append(out, "        words=\"");
+        /* Behind the first one there can only be files. */
+        bool more = subcommand->operands_max > 1;
+
+        text_append(out, more ? "        files=1\n"
+                                "        ((COMP_CWORD == 2)) && files= words=\""
+                              : "        words=\"");
         put_words(out, subcommand->words);
         text_append(out, "\"\n");
     } else {

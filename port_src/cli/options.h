@@ -71,7 +71,8 @@ struct subcommand {
     const char *operands; /* "PATH ...", or NULL: it takes none */
     unsigned operands_min;
     unsigned operands_max;
-    const char *words; /* operands to complete, "one|two"; NULL: files */
+    const char *words; /* the first operand, "one|two"; NULL: a file. Others
+                          are files */
     const char *text;  /* paragraphs for --help */
     const char *examples;
     const struct option_row *rows; /* its own; NULL: plain, just --help */

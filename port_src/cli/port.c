@@ -12,6 +12,7 @@
 
 #include "cli/subcommands.h"
 #include "core/exit.h"
+#include "graph/run.h"
 #include "port/process.h"
 #include "port/session.h"
 
@@ -48,8 +49,13 @@ static const char help[] =
     "                           (default: no limit)\n"
     "  --snapshots-max N        how many snapshots and forks may be open\n"
     "                           (default: 10000)\n"
-    "  --snapshot-age-max MS    release those that are older (default:\n"
-    "                           3600000; 0: none is too old)\n"
+    "  --snapshot-age-max MS    release those that are older, and results of\n"
+    "                           algorithms, too (default: 3600000; 0: none is\n"
+    "                           too old)\n"
+    "  --threads N              how many threads an algorithm may have\n"
+    "                           (default: as many as there are processors)\n"
+    "  --projection-cache BYTES how much idle projections may hold (default:\n"
+    "                           1g, or a quarter of --memory-limit)\n"
     "  --frame-bytes-max BYTES  the largest request frame, and the largest\n"
     "                           single reply (default: 64m; 1k to 1g)\n"
     "  --no-seal                do not restrict the process's system calls\n"
@@ -186,6 +192,8 @@ enum port_option {
     OPT_MEMORY_LIMIT,
     OPT_SNAPSHOTS_MAX,
     OPT_SNAPSHOT_AGE_MAX,
+    OPT_THREADS,
+    OPT_PROJECTION_CACHE,
     OPT_FRAME_BYTES_MAX,
     OPT_NO_SEAL,
     OPT_HELP,
@@ -203,6 +211,8 @@ static const struct option names[] = {
     {"memory-limit", required_argument, NULL, OPT_MEMORY_LIMIT},
     {"snapshots-max", required_argument, NULL, OPT_SNAPSHOTS_MAX},
     {"snapshot-age-max", required_argument, NULL, OPT_SNAPSHOT_AGE_MAX},
+    {"threads", required_argument, NULL, OPT_THREADS},
+    {"projection-cache", required_argument, NULL, OPT_PROJECTION_CACHE},
     {"frame-bytes-max", required_argument, NULL, OPT_FRAME_BYTES_MAX},
     {"no-seal", no_argument, NULL, OPT_NO_SEAL},
     {"help", no_argument, NULL, OPT_HELP},
@@ -260,6 +270,15 @@ static const char *take_option(enum port_option option, const char *value,
         return parse_range(value, 0, INT64_MAX, &ret->versions.age_ms)
                    ? NULL
                    : "--snapshot-age-max takes milliseconds, not ";
+    case OPT_THREADS:
+        if (!parse_range(value, 1, RUN_THREADS_MAX, &number))
+            return "--threads takes a number from 1 to 64, not ";
+        ret->threads = (unsigned)number;
+        return NULL;
+    case OPT_PROJECTION_CACHE:
+        return parse_bytes(value, &ret->projection_cache)
+                   ? NULL
+                   : "--projection-cache takes a size, not ";
     case OPT_FRAME_BYTES_MAX:
         return parse_bytes(value, &ret->frame_bytes_max) &&
                        ret->frame_bytes_max >= FRAME_BYTES_MAX_LOWEST &&
@@ -316,6 +335,7 @@ int cli_port(int argc, char **argv)
     struct session_options options = {
         .frame_bytes_max = FRAME_BYTES_MAX_DEFAULT,
         .versions = {VERSIONS_MAX_DEFAULT, VERSION_AGE_MS_DEFAULT},
+        .projection_cache = SIZE_MAX,
         .seal = true,
         .policy = SYNC_INTERVAL,
         .interval_ms = SYNC_INTERVAL_MS_DEFAULT,

@@ -15,6 +15,8 @@ const struct subcommand *const subcommand_list[] = {
     &subcommand_check,
     &subcommand_compact,
     &subcommand_repair,
+    &subcommand_import,
+    &subcommand_export,
     &subcommand_completion,
     &subcommand_help,
     NULL,

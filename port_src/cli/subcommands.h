@@ -13,6 +13,8 @@ extern const struct subcommand subcommand_replay;
 extern const struct subcommand subcommand_check;
 extern const struct subcommand subcommand_compact;
 extern const struct subcommand subcommand_repair;
+extern const struct subcommand subcommand_import;
+extern const struct subcommand subcommand_export;
 extern const struct subcommand subcommand_help;
 extern const struct subcommand subcommand_completion;
 
