@@ -98,6 +98,7 @@ defmodule Rhizome.MixProject do
         "guides/getting_started.md",
         "guides/snapshots.md",
         "guides/durability.md",
+        "guides/graphs.md",
         "CHANGELOG.md"
       ],
       groups_for_modules: [
@@ -108,6 +109,13 @@ defmodule Rhizome.MixProject do
           Rhizome.Page,
           Rhizome.Condition,
           Rhizome.Error
+        ],
+        Graphs: [
+          Rhizome.Graph,
+          Rhizome.Graph.Algorithms,
+          Rhizome.Graph.Projection,
+          Rhizome.Graph.Result,
+          Rhizome.Graph.Files
         ],
         "Versions and changes": [
           Rhizome.Snapshot,

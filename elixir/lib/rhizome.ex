@@ -40,7 +40,8 @@ defmodule Rhizome do
   With a `:dir` it lives on the disk and comes back after whatever has died; without
   one it is in memory only. The guide on durability says what is promised.
 
-  A *table* has a name and one of eight types (`Rhizome.Table`). A *view* is a
+  A *table* has a name and one of nine types (`Rhizome.Table`). One of them is the graph,
+  which `Rhizome.Graph` is about; what is said here of views is about the others. A *view* is a
   table seen from one side, `fwd/1` or `bwd/1`, or the set of one key on that
   side, `fwd/2` or `bwd/2`; a table stands for its fwd side. Keys and values are
   any terms. Keys are sorted by Erlang's term order; `1` and `1.0` are two keys,
@@ -1769,7 +1770,11 @@ defmodule Rhizome do
     ask!(view.store, {:rank, view.table, View.wire(view), element}, options)
   end
 
-  defp mutate(op, %{store: store}, options) do
+  # For this module and Rhizome.Graph: `options` are those of a mutation, and as a map
+  # they are validated already.
+  @doc false
+  @spec mutate(tuple(), %{store: target()}, keyword() | map()) :: mutated(term())
+  def mutate(op, %{store: store}, options) do
     with {:ok, result} <- send_mutation(op, store, options), do: {:ok, Op.result(op, result)}
   end
 
@@ -1777,6 +1782,10 @@ defmodule Rhizome do
   # transaction this other one is.
   defp send_mutation(op, store, []), do: Client.request(store, op, nil)
   defp send_mutation(op, store, await: false), do: Transaction.later!(store, op)
+
+  defp send_mutation(op, store, options) when is_map(options) do
+    send_validated(op, store, options)
+  end
 
   defp send_mutation(op, store, options) do
     send_validated(op, store, Options.validate!(options, :mutation))

@@ -19,7 +19,7 @@ defmodule Rhizome.Batch do
   If one fails none is carried out and the error says which, by its `:index`.
   """
 
-  alias Rhizome.{Op, Table, Version, View}
+  alias Rhizome.{Op, Options, Table, Version, View}
 
   defstruct ops: [], stores: []
 
@@ -215,6 +215,93 @@ defmodule Rhizome.Batch do
   """
   @spec delete_row(t(), Rhizome.view(), pos_integer()) :: t()
   def delete_row(batch, table, id), do: add(batch, table, &Op.delete_row(&1, id))
+
+  @doc """
+  Adds `Rhizome.Graph.put_vertex/3`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> graph = Rhizome.create_table!(store, :g, :graph)
+      iex> batch =
+      ...>   Rhizome.Batch.new()
+      ...>   |> Rhizome.Batch.put_vertex(graph, :ann, value: 31, labels: [:person])
+      ...>   |> Rhizome.Batch.put_edge(graph, :ann, :bob, label: :knows)
+      iex> for change <- Rhizome.run!(store, batch), do: change.outcome
+      [:inserted, :inserted]
+
+  """
+  @spec put_vertex(t(), Table.t(), term(), keyword()) :: t()
+  def put_vertex(batch, graph, vertex, options \\ []) do
+    push(batch, Op.put_vertex(graph, vertex, Options.validate!(options, :vertex)), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.put_vertices/3`."
+  @spec put_vertices(t(), Table.t(), Enumerable.t()) :: t()
+  def put_vertices(batch, graph, vertices) do
+    push(batch, Op.put_vertices(graph, vertices), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.update_vertex/3`."
+  @spec update_vertex(t(), Table.t(), term(), keyword()) :: t()
+  def update_vertex(batch, graph, vertex, options \\ []) do
+    push(batch, Op.update_vertex(graph, vertex, Options.validate!(options, :vertex)), [
+      graph.store
+    ])
+  end
+
+  @doc "Adds `Rhizome.Graph.delete_vertex/3`."
+  @spec delete_vertex(t(), Table.t(), term()) :: t()
+  def delete_vertex(batch, graph, vertex) do
+    push(batch, Op.delete_vertex(graph, vertex), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.delete_vertices/3`."
+  @spec delete_vertices(t(), Table.t(), Enumerable.t()) :: t()
+  def delete_vertices(batch, graph, vertices) do
+    push(batch, Op.delete_vertices(graph, vertices), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.put_edge/4`."
+  @spec put_edge(t(), Table.t(), term(), term(), keyword()) :: t()
+  def put_edge(batch, graph, from, to, options \\ []) do
+    push(batch, Op.put_edge(graph, from, to, Options.validate!(options, :edge)), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.put_edges/3`."
+  @spec put_edges(t(), Table.t(), Enumerable.t()) :: t()
+  def put_edges(batch, graph, edges), do: push(batch, Op.put_edges(graph, edges), [graph.store])
+
+  @doc "Adds `Rhizome.Graph.update_edge/4`."
+  @spec update_edge(t(), Table.t(), term(), term(), keyword()) :: t()
+  def update_edge(batch, graph, from, to, options \\ []) do
+    push(batch, Op.update_edge(graph, from, to, Options.validate!(options, :edge)), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.delete_edge/4`."
+  @spec delete_edge(t(), Table.t(), term(), term(), keyword()) :: t()
+  def delete_edge(batch, graph, from, to, options \\ []) do
+    push(batch, Op.delete_edge(graph, from, to, Options.validate!(options, :edge_label)), [
+      graph.store
+    ])
+  end
+
+  @doc "Adds `Rhizome.Graph.delete_edges/3`."
+  @spec delete_edges(t(), Table.t(), Enumerable.t()) :: t()
+  def delete_edges(batch, graph, edges) do
+    push(batch, Op.delete_edges(graph, edges), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.contract/4`."
+  @spec contract(t(), Table.t(), term(), Enumerable.t(), keyword()) :: t()
+  def contract(batch, graph, super_vertex, members, options \\ []) do
+    options = Options.validate!(options, :contract_rules)
+    push(batch, Op.contract(graph, super_vertex, members, options), [graph.store])
+  end
+
+  @doc "Adds `Rhizome.Graph.expand/3`."
+  @spec expand(t(), Table.t(), term()) :: t()
+  def expand(batch, graph, super_vertex) do
+    push(batch, Op.expand(graph, super_vertex), [graph.store])
+  end
 
   @doc """
   Adds `Rhizome.clear/2`.

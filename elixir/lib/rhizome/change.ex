@@ -3,12 +3,13 @@ defmodule Rhizome.Change do
   What a mutation did: its outcome and all that it evicted.
 
     * `:outcome` - one of `:inserted`, `:exists`, `:deleted`, `:absent`,
-      `:updated`, or how many for the functions that take many.
+      `:updated`, `:contracted`, or how many for the functions that take many.
     * `:count` - how many elements were inserted, updated or deleted: the
       outcome as a number. Elements that an insert evicted are not in it.
     * `:evicted` - all that left this table, in the order in which it went, as
       its view shows it: pairs with the key first, `{key, old_value}` of rows.
-      What a delete was asked to delete is in it. `Rhizome.clear/2` only counts.
+      What a delete was asked to delete is in it. `Rhizome.clear/2` only counts. Of a graph they
+      are its elements.
     * `:cascade` - `{table, elements}` for each other table from which elements
       were removed because they refer to something that is gone; after
       `Rhizome.clear/2` it is `{table, count}`.
@@ -28,7 +29,13 @@ defmodule Rhizome.Change do
   defstruct [:outcome, :count, evicted: [], cascade: []]
 
   @type outcome ::
-          :inserted | :exists | :deleted | :absent | :updated | non_neg_integer()
+          :inserted
+          | :exists
+          | :deleted
+          | :absent
+          | :updated
+          | :contracted
+          | non_neg_integer()
 
   @type t :: %__MODULE__{
           outcome: outcome(),
@@ -43,6 +50,6 @@ defmodule Rhizome.Change do
   end
 
   defp count(outcome) when is_integer(outcome), do: outcome
-  defp count(outcome) when outcome in [:inserted, :deleted, :updated], do: 1
+  defp count(outcome) when outcome in [:inserted, :deleted, :updated, :contracted], do: 1
   defp count(outcome) when outcome in [:exists, :absent], do: 0
 end

@@ -36,9 +36,56 @@ defmodule Rhizome.Client do
     Version.read(version, op, limits, timeout)
   end
 
+  def read(store, op, %{progress: fun} = limits, timeout) do
+    kind = {:long, limits |> Map.delete(:progress) |> Protocol.encode_limits()}
+    encoded_op = Protocol.encode_op(op)
+
+    ask = fn server ->
+      id = PortOwner.send_request(server, encoded_op, timeout, kind)
+      await_with_progress(id, fun, nil)
+    end
+
+    if Telemetry.enabled?(),
+      do: span(store, op, encoded_op, ask),
+      else: store |> call(ask) |> decode(op)
+  end
+
   def read(store, op, limits, timeout) do
     request_of_kind(store, op, timeout, {:long, Protocol.encode_limits(limits)})
   end
+
+  # How often one looks whether there is some progress while there is no answer.
+  @look_every 50
+
+  # What the function raises comes behind the answer, or that would never be taken.
+  defp await_with_progress(id, fun, raised) do
+    answer = PortOwner.await_answer(id, @look_every)
+    raised = tell_progress(fun, raised)
+
+    cond do
+      answer == :timeout -> await_with_progress(id, fun, raised)
+      raised == nil -> answer
+      true -> :erlang.raise(elem(raised, 0), elem(raised, 1), elem(raised, 2))
+    end
+  end
+
+  defp tell_progress(fun, raised) do
+    receive do
+      {:rhizome_progress, _owner, done, total} ->
+        tell_progress(fun, called(fun, done, total, raised))
+    after
+      0 -> raised
+    end
+  end
+
+  defp called(fun, done, total, nil) do
+    fun.(done, total)
+    nil
+  catch
+    kind, reason -> {kind, reason, __STACKTRACE__}
+  end
+
+  defp called(_fun, _done, _total, raised), do: raised
 
   # Several short requests and then `op`, which may be a long read and then has
   # `limits`, in one round trip: the answers of the former and that of `op`. One that
@@ -51,14 +98,22 @@ defmodule Rhizome.Client do
         {op, PortOwner.send_request(owner, Protocol.encode_op(op), timeout, kind)}
       end
 
-    answer = if limits, do: read(owner, op, limits, timeout), else: request(owner, op, timeout)
-
-    answers =
+    await = fn ->
       for {op, id} <- ids do
         owner |> call_server(fn _owner -> PortOwner.await_answer(id) end) |> decode(op)
       end
+    end
 
-    {answers, answer}
+    try do
+      if limits, do: read(owner, op, limits, timeout), else: request(owner, op, timeout)
+    catch
+      # By a function that was told of progress.
+      kind, reason ->
+        await.()
+        :erlang.raise(kind, reason, __STACKTRACE__)
+    else
+      answer -> {await.(), answer}
+    end
   end
 
   # A request that is carried out in its turn and for whose answer nobody waits.

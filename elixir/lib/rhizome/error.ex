@@ -31,7 +31,12 @@ defmodule Rhizome.Error do
     row_limit: "the request looked at as many elements as it may",
     memory_budget: "the request needs more memory than it may take",
     cancelled: "the request was cancelled",
-    no_history: "the changes from this seq on are no longer there"
+    no_history: "the changes from this seq on are no longer there",
+    no_vertex: "the graph has no such vertex",
+    bad_weight: "the weight of an edge is no number, or one that may not be here",
+    cyclic: "the graph has a cycle, and what was asked for exists without one only",
+    no_projection: "no projection has this name; it was dropped, or never made",
+    no_result: "no result has this name: released, too old, or never made"
   ]
 
   @client_codes [
@@ -59,6 +64,8 @@ defmodule Rhizome.Error do
     * `:argument`, `:position`, `:index` - which argument of a command (from 1),
       which element of a list and which mutation of a batch (from 0)
     * `:limit` - the limit that was hit
+    * `:from`, `:to` - the ends of an edge at fault; a vertex at fault is a `:key`
+    * `:line`, `:column` - the place in a file (`:file`) that is wrong
     * `:count`, `:next` - how many elements a read had when its time, its rows or its
       memory were used up, and the `:cursor` with which it goes on
     * `:expected`, `:seq` - the seq that a mutation was for, and that of the store

@@ -6,7 +6,7 @@ defmodule Rhizome.Events do
 
   require Logger
 
-  alias Rhizome.{Directories, Error, Telemetry}
+  alias Rhizome.{Directories, Error, Pending, Telemetry}
 
   @spec hear(atom(), term(), map()) :: term()
   def hear(:seq, seq, %{entry: entry}) when entry != nil do
@@ -57,6 +57,13 @@ defmodule Rhizome.Events do
       when name in [:changes, :overflow] do
     with {:ok, pid} <- Map.fetch(state.holder_pids, holder) do
       send(pid, {:rhizome_feed, subscription, {name, value}})
+    end
+  end
+
+  # Of a run that asked for it; Rhizome.Client waits for it beside the answer.
+  def hear(:progress, {id, done, total}, _state) do
+    with pid when is_pid(pid) <- Pending.caller(id) do
+      send(pid, {:rhizome_progress, self(), done, total})
     end
   end
 

@@ -36,6 +36,9 @@ defmodule Rhizome.Handle do
   nothing alive: an old state is gone with the next mutation. For one that stays
   readable, take a snapshot.
 
+  A handle may be of a graph: `put_vertex/3`, `put_edge/4` and `run/3` write it, and
+  `read/2` reads it.
+
   `get/4`, `count/2`, `to_list/2` and so on are as in `Rhizome`; `read/2` takes any
   function of a view; and a handle is `Enumerable`. A read is followed by a look at the
   seq, so it takes one request more than it would without a handle.
@@ -50,13 +53,14 @@ defmodule Rhizome.Handle do
   started again the handle is stale, whatever seq the new one has come to.
   """
 
-  alias Rhizome.{Batch, Change, Client, Error, Op, StaleError, Table, View}
+  alias Rhizome.Graph.Elements
+  alias Rhizome.{Batch, Change, Client, Error, Op, Options, StaleError, Table, View}
 
   @enforce_keys [:view, :seq]
   defstruct [:view, :seq, :result, :instance]
 
   @type t :: %__MODULE__{
-          view: View.t(),
+          view: View.t() | Rhizome.Graph.t(),
           seq: non_neg_integer(),
           result: Change.t() | term(),
           instance: pid() | nil
@@ -80,7 +84,7 @@ defmodule Rhizome.Handle do
   """
   @spec new(Rhizome.view(), keyword()) :: t()
   def new(view, options \\ []) do
-    view = View.of(view)
+    view = shown(view)
     check_head!(view)
     instance = instance(view.store)
     info = Rhizome.info(instance || view.store, options)
@@ -118,7 +122,7 @@ defmodule Rhizome.Handle do
   """
   @spec focus(t(), Rhizome.view()) :: t()
   def focus(%__MODULE__{} = handle, view) do
-    view = View.of(view)
+    view = shown(view)
     check_head!(view)
 
     if Client.same?(view.store, handle.view.store) do
@@ -280,14 +284,79 @@ defmodule Rhizome.Handle do
   @spec delete_row!(t(), id :: pos_integer(), keyword()) :: t()
   def delete_row!(handle, id, options \\ []), do: unwrap!(delete_row(handle, id, options))
 
+  @doc """
+  `Rhizome.Graph.put_vertex/3` through a handle of a graph.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> h = Rhizome.Handle.new(Rhizome.create_table!(store, :g, :graph))
+      iex> {:ok, h} = Rhizome.Handle.put_vertex(h, :ann, value: 31)
+      iex> {:ok, h} = Rhizome.Handle.put_edge(h, :ann, :bob, label: :knows)
+      iex> Rhizome.Handle.read(h, &Rhizome.Graph.out_neighbors(&1, :ann))
+      [:bob]
+
+  """
+  @spec put_vertex(t(), term(), keyword()) :: result()
+  def put_vertex(handle, vertex, options \\ []) do
+    {own, options} = split(options, [:value, :labels], :vertex)
+    mutate(handle, &Op.put_vertex(&1, vertex, own), options)
+  end
+
+  @doc "`put_vertex/3` that returns the handle or raises the error."
+  @spec put_vertex!(t(), term(), keyword()) :: t()
+  def put_vertex!(handle, vertex, options \\ []) do
+    unwrap!(put_vertex(handle, vertex, options))
+  end
+
+  @doc "`Rhizome.Graph.delete_vertex/3` through a handle of a graph."
+  @spec delete_vertex(t(), term(), keyword()) :: result()
+  def delete_vertex(handle, vertex, options \\ []) do
+    mutate(handle, &Op.delete_vertex(&1, vertex), options)
+  end
+
+  @doc "`delete_vertex/3` that returns the handle or raises the error."
+  @spec delete_vertex!(t(), term(), keyword()) :: t()
+  def delete_vertex!(handle, vertex, options \\ []) do
+    unwrap!(delete_vertex(handle, vertex, options))
+  end
+
+  @doc "`Rhizome.Graph.put_edge/4` through a handle of a graph."
+  @spec put_edge(t(), term(), term(), keyword()) :: result()
+  def put_edge(handle, from, to, options \\ []) do
+    {own, options} = split(options, [:value, :label], :edge)
+    mutate(handle, &Op.put_edge(&1, from, to, own), options)
+  end
+
+  @doc "`put_edge/4` that returns the handle or raises the error."
+  @spec put_edge!(t(), term(), term(), keyword()) :: t()
+  def put_edge!(handle, from, to, options \\ []) do
+    unwrap!(put_edge(handle, from, to, options))
+  end
+
+  @doc "`Rhizome.Graph.delete_edge/4` through a handle of a graph."
+  @spec delete_edge(t(), term(), term(), keyword()) :: result()
+  def delete_edge(handle, from, to, options \\ []) do
+    {own, options} = split(options, [:label], :edge_label)
+    mutate(handle, &Op.delete_edge(&1, from, to, own), options)
+  end
+
+  @doc "`delete_edge/4` that returns the handle or raises the error."
+  @spec delete_edge!(t(), term(), term(), keyword()) :: t()
+  def delete_edge!(handle, from, to, options \\ []) do
+    unwrap!(delete_edge(handle, from, to, options))
+  end
+
   @doc "`Rhizome.clear/2` of the handle's table."
   @spec clear(t(), keyword()) :: result()
   def clear(handle, options \\ []) do
     mutate(
       handle,
-      fn view ->
-        view = View.check_whole!(view, "clear")
-        Op.clear(%Table{store: view.store, name: view.table, type: view.type})
+      fn
+        %Table{} = graph ->
+          Op.clear(graph)
+
+        view ->
+          view = View.check_whole!(view, "clear")
+          Op.clear(%Table{store: view.store, name: view.table, type: view.type})
       end,
       options
     )
@@ -409,6 +478,19 @@ defmodule Rhizome.Handle do
   # Page by page, each one of them from the state that the handle stands for.
   @doc false
   @spec stream(t()) :: Enumerable.t()
+  def stream(%__MODULE__{view: %Table{}} = handle) do
+    # The last look is for what comes when there is nothing more.
+    handle
+    |> bound()
+    |> Elements.stream()
+    |> Stream.chunk_every(@page_size)
+    |> Stream.concat([[]])
+    |> Stream.flat_map(fn elements ->
+      check!(handle)
+      elements
+    end)
+  end
+
   def stream(%__MODULE__{} = handle) do
     Stream.unfold(:first, fn
       nil ->
@@ -424,8 +506,18 @@ defmodule Rhizome.Handle do
 
   ## Helpers
 
+  # A graph has no sides to be seen from.
+  defp shown(%Table{type: :graph} = graph), do: graph
+  defp shown(view), do: View.of(view)
+
+  # What is said of the element, and the options of the mutation.
+  defp split(options, own, schema) do
+    {own, options} = Keyword.split(options, own)
+    {Options.validate!(own, schema), options}
+  end
+
   # What a version shows does not move, or by its own hand only.
-  defp check_head!(%View{store: %module{}}) do
+  defp check_head!(%_shown{store: %module{}}) do
     raise ArgumentError,
           "a handle stands for a state of a store, and this is a view of a #{inspect(module)}"
   end
@@ -511,9 +603,15 @@ defmodule Rhizome.Handle do
   defp unwrap!({:error, error}), do: raise(error)
 
   defimpl Enumerable do
-    alias Rhizome.{Handle, View}
+    alias Rhizome.Graph.Elements
+    alias Rhizome.{Handle, Table, View}
 
+    def count(%{view: %Table{}} = handle), do: {:ok, Handle.read(handle, &Elements.count/1)}
     def count(handle), do: {:ok, Handle.count(handle)}
+
+    def member?(%{view: %Table{}} = handle, element) do
+      {:ok, Handle.read(handle, &Elements.member?(&1, element))}
+    end
 
     def member?(handle, element) do
       {:ok, View.element?(handle.view, element) and Handle.member?(handle, element)}
@@ -525,6 +623,7 @@ defmodule Rhizome.Handle do
   end
 
   defimpl Collectable do
+    alias Rhizome.Graph.Elements
     alias Rhizome.Handle
 
     @chunk 1_000
@@ -549,6 +648,10 @@ defmodule Rhizome.Handle do
     end
 
     defp write(handle, []), do: handle
+
+    defp write(%{view: %{type: :graph}} = handle, elements) do
+      Handle.run!(handle, Elements.batch(handle.view, Enum.reverse(elements)))
+    end
 
     defp write(%{view: %{type: :pom}} = handle, values) do
       Handle.insert_rows!(handle, Enum.reverse(values))

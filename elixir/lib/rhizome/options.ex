@@ -7,7 +7,7 @@ defmodule Rhizome.Options do
   #
   # with :unset for an option that stays absent unless it is given.
 
-  alias Rhizome.Version
+  alias Rhizome.{Table, Version}
 
   require Version
 
@@ -155,6 +155,15 @@ defmodule Rhizome.Options do
        "`{table, :restrict}` or `{table, :evict}`: each key of the fwd side must be a key of " <>
          "that table, and what happens when it is deleted there: refuse, or delete its pairs here."},
     bwd: {:reference, :unset, "The same for the bwd side."},
+    directed:
+      {:boolean, :unset,
+       "Of a `:graph`, whether its edges have a direction. They have unless it says `false`: " <>
+         "then `(a, b)` and `(b, a)` name the same edge."},
+    weight:
+      {:weight, :unset,
+       "Of a `:graph`, where the weight of an edge comes from: `:value`, its value, which must " <>
+         "be a number or `nil`; `{:key, key}`, what its value, a map, has under `key`; or `nil`, " <>
+         "nowhere. An edge without one weighs 1."},
     if_exists:
       {{:in, [:ok, :error]}, :ok,
        "With `:error`, a table that exists already is an error, even if it is the same."},
@@ -233,6 +242,199 @@ defmodule Rhizome.Options do
                  "leave `:from` and its like away. `nil` starts at the beginning."}
           ]
 
+  ## Graphs
+
+  @vertex [
+    value: {:any, nil, "Any term; `nil` is no value."},
+    labels: {:list, [], "A list of labels, which are any terms."}
+  ]
+
+  @label {:any, nil, "The label of the edge, any term; `nil` is none."}
+
+  @edge [
+    value: {:any, nil, "Any term; `nil` is no value."},
+    label: @label
+  ]
+
+  @any_label [
+    label: {:any, :unset, "Only those with this label; `nil` is that of edges which have none."}
+  ]
+
+  @elements [
+              label:
+                {:any, :unset,
+                 "Only those with this label; `nil` is that of edges which have none."},
+              limit: {:non_negative, :unset, "The most elements to return."},
+              page_size: {:page, 1_000, "The most elements to ask for in one request."}
+            ] ++ @long
+
+  @contract [
+    value:
+      {:merge, :first,
+       "The value of the super-vertex: `:first`, that of the first member; `:count`, how " <>
+         "many there are; `:sum`, `:min` or `:max` of those values that are numbers; or " <>
+         "`{:put, term}`."},
+    edges:
+      {:merge, :first,
+       "The value of an edge that several become: `:first`, `:count`, `:sum`, `:min`, `:max` " <>
+         "or `{:put, term}`."},
+    loops:
+      {{:in, [:drop, :keep]}, :drop,
+       "What becomes of the edges between members: nothing, or a loop."}
+  ]
+
+  @contract_all [
+                  name: {:group_name, :unset, "What a super-vertex is called."},
+                  min_members: {:positive, 2, "The least members of a group."},
+                  timeout: @timeout
+                ] ++ @contract
+
+  # Which arcs a walk takes; see port/cmd_traverse.c and PROTOCOL.md.
+  @direction {{:in, [:out, :in, :both]}, :out,
+              "Along the edges (`:out`), against them (`:in`), or either way (`:both`). In an " <>
+                "undirected graph it is always either way."}
+
+  @arcs [
+    labels: {:list, :unset, "Only edges with one of these labels; `nil` is that of none."},
+    vertex_labels: {:list, :unset, "Only to vertices that have one of these labels."},
+    edges:
+      {:condition, :unset,
+       "Only edges of which this `Rhizome.Condition` holds. `:key` is the vertex at the other " <>
+         "end, `:value` the edge's value."},
+    vertices:
+      {:condition, :unset,
+       "Only to vertices of which this holds. `:key` is the vertex, `:value` its value."},
+    degree: {:positive, :unset, "The most edges to take of one vertex."}
+  ]
+
+  @watched Keyword.delete(@long, :where)
+
+  @depth {:non_negative, :unset, "The most edges that a way may have."}
+  @rows_limit {:positive, :unset, "The most rows to return."}
+
+  @neighbors [direction: @direction] ++ @arcs ++ [limit: @rows_limit] ++ @watched
+
+  @traverse [direction: @direction] ++
+              @arcs ++ [depth: @depth, limit: @rows_limit] ++ @watched
+
+  @weighted {:boolean, false,
+             "Whether the length of a way is the sum of its edges' weights, not their number."}
+
+  @path [direction: @direction] ++
+          @arcs ++
+          [
+            depth: @depth,
+            weighted: @weighted,
+            heuristic:
+              {:table, :unset,
+               "A table of the type `:to_one` with a number for each vertex, at most what is " <>
+                 "left of the way from there: the search (A*) then looks there first."}
+          ] ++ @watched
+
+  @paths [direction: @direction] ++
+           @arcs ++ [depth: @depth, limit: @rows_limit, weighted: @weighted] ++ @watched
+
+  @random_walk [direction: @direction] ++
+                 @arcs ++
+                 [
+                   seed:
+                     {:non_negative, :unset,
+                      "A number: the same one takes the same way. Without it, each call takes " <>
+                        "another one."},
+                   weighted: {:boolean, false, "Whether a heavier edge is likelier to be taken."}
+                 ] ++ @watched
+
+  @spec_options [
+    direction:
+      {{:in, [:out, :in, :both]}, :out,
+       "`:in` turns all edges round, and `:both` makes the graph undirected."},
+    labels: {:list, :unset, "Only edges with one of these labels; `nil` is that of none."},
+    vertex_labels: {:list, :unset, "Only vertices that have one of these labels."},
+    weighted: {:boolean, false, "Whether the edges have their weights, or all weigh 1."}
+  ]
+
+  @at_and_limits [
+    at: @at,
+    timeout:
+      {:timeout, :infinity,
+       "How long it may take, in milliseconds or `:infinity`; then it fails with `:deadline`."},
+    max_memory:
+      {:bytes, :unset,
+       "The most bytes that it may take: `:memory_budget` beyond. Defaults to what the store's " <>
+         "`:memory_limit` leaves."}
+  ]
+
+  @project @spec_options ++ @at_and_limits
+
+  @run [
+         mode:
+           {:mode, :rows,
+            "`:rows`, a `Rhizome.Graph.Result` of all rows; `:summary`, a map of figures alone; " <>
+              "`{:write, table}`, which inserts the rows into that table, too."},
+         order:
+           {:order, :unset,
+            "The order of the rows: `{column, :asc}`, `{column, :desc}`, or `{column, :desc, n}` " <>
+              "for the first `n` alone. Where it is not given, it is that of the vertices."},
+         threads: {:positive, :unset, "How many threads take part. Defaults to 1."},
+         progress:
+           {:progress, :unset,
+            "A function of two numbers, how much is done and of how much (0 if that is not " <>
+              "known), which is called about four times a second in the calling process."}
+       ] ++ @spec_options ++ @at_and_limits
+
+  @rows [
+    position: {:non_negative, 0, "The row to start at, counted from 0."},
+    limit: {:non_negative, :unset, "The most rows to return."},
+    page_size: {:page, 1_000, "The most rows to ask for in one request."},
+    timeout: @timeout
+  ]
+
+  @format {{:in, [:edges, :neo4j, :jsonl, :graphml, :mtx, :dot]}, :unset,
+           "One of those above. Defaults to what the name of the file says."}
+
+  @delimiter {:text, :unset,
+              "Of `:edges` and `:neo4j`, what is between two fields: `tab`, `comma`, `semicolon`, " <>
+                "`bar`, `space` or a character."}
+
+  @import_file [
+    format: @format,
+    ids:
+      {{:in, [:auto, :integer, :string]}, :unset,
+       "What vertices are that a file has as text: integers where they read as such (`:auto`, " <>
+         "the default), always, or never."},
+    words:
+      {{:in, [:strings, :atoms]}, :unset,
+       "What labels and names of properties become; the default is `:strings`."},
+    delimiter: @delimiter,
+    columns:
+      {:text, :unset, "Of `:edges`, what the columns are, as `from,to,-,value`: `-` is none."},
+    header:
+      {{:in, [:auto, :yes, :no]}, :unset, "Of `:edges`, whether the first line is a header."},
+    max_errors: {:non_negative, :unset, "How many wrong elements to leave out; 0."},
+    batch: {:positive, :unset, "The most elements in one request; 5,000."},
+    timeout: @timeout
+  ]
+
+  @export_file [
+    format: @format,
+    delimiter: @delimiter,
+    limit: {:positive, :unset, "Of `:dot`, the most vertices, and the most edges."},
+    at: @at,
+    timeout: @timeout
+  ]
+
+  @picture [
+    vertices: {:list, :unset, "Only these, and the edges between them."},
+    vertex: {:function, :unset, "What is written at a vertex: a function of `{:vertex, ...}`."},
+    edge:
+      {:function, :unset,
+       "What is written at an edge: a function of `{:edge, ...}` that gives a text or `nil`."},
+    directed:
+      {:boolean, :unset, "Whether edges have arrows. By default those of a directed graph do."},
+    at: @at,
+    timeout: @timeout
+  ]
+
   @subscribe [
     from:
       {:from_seq, :now,
@@ -261,6 +463,30 @@ defmodule Rhizome.Options do
     transaction: @transaction,
     log: @log,
     create_table: @create_table,
+    vertex: @vertex,
+    edge: @edge,
+    edge_label: [label: @label],
+    put_vertex: @vertex ++ @mutation,
+    put_edge: @edge ++ @mutation,
+    delete_edge: [label: @label] ++ @mutation,
+    get_edge: [label: @label] ++ @read,
+    has_edge: @any_label ++ @read,
+    count_label: @any_label ++ @read,
+    elements: @elements,
+    contract_rules: @contract,
+    contract: @contract ++ @mutation,
+    contract_all: @contract_all,
+    rows: @rows,
+    neighbors: @neighbors,
+    traverse: @traverse,
+    path: @path,
+    paths: @paths,
+    random_walk: @random_walk,
+    project: @project,
+    run: @run,
+    picture: @picture,
+    import: @import_file,
+    export: @export_file,
     count: @count,
     walk: @walk,
     stream: @stream,
@@ -276,20 +502,8 @@ defmodule Rhizome.Options do
                end}
             end)
 
-  @type schema ::
-          :start
-          | :call
-          | :read
-          | :mutation
-          | :transaction
-          | :log
-          | :create_table
-          | :count
-          | :walk
-          | :stream
-          | :page
-          | :subscribe
-          | :changes
+  @typedoc "A key of the map above."
+  @type schema :: atom()
 
   # Returns the options as a map, with defaults; raises ArgumentError.
   @spec validate!(keyword(), schema()) :: map()
@@ -373,7 +587,15 @@ defmodule Rhizome.Options do
     end
   end
 
-  defp unknown(:at, _schema, schema_name) when schema_name in [:mutation, :create_table] do
+  defp unknown(:at, _schema, schema_name)
+       when schema_name in [
+              :mutation,
+              :create_table,
+              :put_vertex,
+              :put_edge,
+              :delete_edge,
+              :contract
+            ] do
     "mutations take no :at; bind the table: Rhizome.on(table, tx)"
   end
 
@@ -399,6 +621,22 @@ defmodule Rhizome.Options do
   defp valid?(:version, value), do: Version.is_version(value)
   # Where it is used it is looked at more closely.
   defp valid?(:condition, value), do: is_tuple(value)
+  defp valid?(:list, value), do: is_list(value) and length_of(value) != nil
+  defp valid?(:weight, value), do: value in [nil, :value] or match?({:key, _key}, value)
+  defp valid?(:merge, {:put, _term}), do: true
+  defp valid?(:merge, value), do: value in [:first, :count, :sum, :min, :max]
+  defp valid?(:table, value), do: match?(%{type: :to_one, name: _}, value)
+  defp valid?(:mode, {:write, table}), do: is_struct(table, Table)
+  defp valid?(:mode, value), do: value in [:rows, :summary]
+  defp valid?(:order, {column, way}), do: is_atom(column) and way in [:asc, :desc]
+
+  defp valid?(:order, {column, way, n}),
+    do: valid?(:order, {column, way}) and valid?(:positive, n)
+
+  defp valid?(:order, _value), do: false
+  defp valid?(:progress, value), do: is_function(value, 2)
+  defp valid?(:group_name, value), do: is_function(value, 2)
+  defp valid?(:function, value), do: is_function(value, 1)
   defp valid?(:from_seq, :now), do: true
   defp valid?(:from_seq, value), do: valid?(:seq, value)
   defp valid?(:seq, value), do: is_integer(value) and value in 0..@memory_bytes_max
@@ -418,6 +656,7 @@ defmodule Rhizome.Options do
   defp valid?(:timeout, :infinity), do: true
   defp valid?(:timeout, value), do: is_integer(value) and value in 0..@timeout_max
   defp valid?(:path, value), do: is_binary(value)
+  defp valid?(:text, value), do: is_binary(value)
   defp valid?(:directory, nil), do: true
   defp valid?(:directory, value) when is_binary(value) or is_list(value), do: directory?(value)
   defp valid?(:directory, _value), do: false
@@ -437,6 +676,13 @@ defmodule Rhizome.Options do
   defp valid?(:name, {:global, _term}), do: true
   defp valid?(:name, {:via, module, _term}), do: is_atom(module)
   defp valid?(:name, _name), do: false
+
+  # nil of an improper one.
+  defp length_of(list) do
+    length(list)
+  rescue
+    _error in ArgumentError -> nil
+  end
 
   defp directory?(path) do
     path = IO.chardata_to_string(path)
@@ -460,6 +706,19 @@ defmodule Rhizome.Options do
 
   defp accepts(:version), do: "a snapshot, a fork or a transaction"
   defp accepts(:condition), do: "a Rhizome.Condition"
+  defp accepts(:list), do: "a list"
+  defp accepts(:weight), do: ":value, {:key, key} or nil"
+
+  defp accepts(:merge) do
+    "one of :first, :count, :sum, :min, :max and {:put, term}"
+  end
+
+  defp accepts(:table), do: "a table of type :to_one"
+  defp accepts(:mode), do: ":rows, :summary or {:write, table}"
+  defp accepts(:order), do: "{column, :asc}, {column, :desc} or {column, :desc, n}"
+  defp accepts(:progress), do: "a function of two numbers"
+  defp accepts(:group_name), do: "a function of a group and its members"
+  defp accepts(:function), do: "a function of one element"
   defp accepts(:from_seq), do: "a seq, an integer from 0, or :now"
   defp accepts(:seq), do: "a seq, an integer from 0"
   defp accepts(:snapshots), do: "an integer from 1 to #{@milliseconds_max}"
@@ -475,6 +734,7 @@ defmodule Rhizome.Options do
   defp accepts(:frame_bytes), do: "a number of bytes from 1 KiB to 1 GiB"
   defp accepts(:timeout), do: "a number of milliseconds or :infinity, at most #{@timeout_max}"
   defp accepts(:path), do: "a path"
+  defp accepts(:text), do: "a string"
   defp accepts({:in, values}), do: "one of #{inspect(values)}"
   defp accepts(:reference), do: "{table, :restrict} or {table, :evict}"
   defp accepts(:name), do: "an atom, {:global, term} or {:via, module, term}"

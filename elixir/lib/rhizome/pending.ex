@@ -26,6 +26,15 @@ defmodule Rhizome.Pending do
     end
   end
 
+  # Who waits for the answer to this one, if anybody does.
+  @spec caller(non_neg_integer()) :: pid() | nil
+  def caller(id) do
+    case :erlang.get(id) do
+      {{pid, _tag}, _bytes, _deadline, _kind} -> pid
+      _nobody -> nil
+    end
+  end
+
   @spec watch(reference(), non_neg_integer()) :: term()
   def watch(monitor, id), do: :erlang.put(monitor, id)
 

@@ -165,6 +165,16 @@ defmodule Rhizome.PortOwner do
     end
   end
 
+  # The same for so many milliseconds; :timeout if there is none by then.
+  @spec await_answer(term(), non_neg_integer()) :: binary() | {:error, Error.t()} | :timeout
+  def await_answer(request_id, timeout) do
+    case :gen_server.wait_response(request_id, timeout) do
+      {:reply, answer} -> answer
+      :timeout -> :timeout
+      {:error, {reason, server}} -> exit({reason, {GenServer, :call, [server]}})
+    end
+  end
+
   # A request whose answer nobody waits for. It is carried out in its turn, and
   # no limit refuses it.
   @spec tell(GenServer.server(), binary()) :: :ok

@@ -1,14 +1,22 @@
 # Views and tables in the protocols of the standard library. A table is its
-# fwd side.
+# fwd side, and a graph is its vertices and then its edges.
 
 for module <- [Rhizome.Table, Rhizome.View] do
   defimpl Enumerable, for: module do
+    alias Rhizome.Graph.Elements
+
+    def count(%{type: :graph} = graph), do: {:ok, Elements.count(graph)}
     def count(view), do: {:ok, Rhizome.count(view)}
+
+    def member?(%{type: :graph} = graph, element), do: {:ok, Elements.member?(graph, element)}
 
     def member?(view, element) do
       {:ok,
        Rhizome.View.element?(Rhizome.View.of(view), element) and Rhizome.member?(view, element)}
     end
+
+    # Vertices and edges have no positions.
+    def slice(%{type: :graph}), do: {:error, __MODULE__}
 
     # A slice is asked for by position, in one request if it fits a page.
     def slice(view) do
@@ -18,6 +26,10 @@ for module <- [Rhizome.Table, Rhizome.View] do
          |> Rhizome.to_list(position: start, limit: (length - 1) * step + 1)
          |> Enum.take_every(step)
        end}
+    end
+
+    def reduce(%{type: :graph} = graph, acc, fun) do
+      Enumerable.reduce(Elements.stream(graph), acc, fun)
     end
 
     def reduce(view, acc, fun), do: Enumerable.reduce(Rhizome.stream(view), acc, fun)
@@ -51,6 +63,10 @@ for module <- [Rhizome.Table, Rhizome.View] do
 
     defp write(%{type: :pom} = view, values) do
       Rhizome.insert_rows!(view, Enum.reverse(values))
+    end
+
+    defp write(%{type: :graph} = graph, elements) do
+      Rhizome.Graph.Elements.put!(graph, Enum.reverse(elements))
     end
 
     defp write(view, elements), do: Rhizome.insert_all!(view, Enum.reverse(elements))

@@ -41,7 +41,9 @@ defmodule Rhizome.Subscription do
     * `{table, :create, type}` and `{table, :drop, type}`
 
   in the order in which they happened. `table` is the name of the table, and an
-  element is what its fwd side shows: `{key, value}` of rows, `{key, partner}`. Seqs
+  element is what its fwd side shows: `{key, value}` of rows, `{key, partner}`; of a graph it is
+  `{:vertex, vertex, value, labels}`, `{:edge, from, to, label, value}`, or `{:contracted,
+  super_vertex, what_it_stands_for}`. Seqs
   of which nothing concerns the tables are left out. Only what is committed is
   told, and under `sync: :always` only what is on the disk.
 

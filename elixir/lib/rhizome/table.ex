@@ -28,7 +28,10 @@ defmodule Rhizome.Table do
   | `:one_to_many` | A to many B | B to one A | the old pair of B |
   | `:many_to_one` | A to one B | B to many A | the old pair of A |
   | `:many_to_many` | A to many B | B to many A | |
+  | `:graph` | vertices and edges; see `Rhizome.Graph` | | |
 
+  A `:graph` has no sides, and the functions of views are not for it. `Enum` and
+  `Enum.into/2` take its elements, which are those that `Rhizome.Graph` lists.
   """
 
   @types [
@@ -39,7 +42,8 @@ defmodule Rhizome.Table do
     :one_to_one,
     :one_to_many,
     :many_to_one,
-    :many_to_many
+    :many_to_many,
+    :graph
   ]
 
   @enforce_keys [:store, :name, :type]
@@ -57,6 +61,7 @@ defmodule Rhizome.Table do
           | :one_to_many
           | :many_to_one
           | :many_to_many
+          | :graph
 
   @type t :: %__MODULE__{store: Rhizome.target(), name: name(), type: type()}
 
@@ -82,5 +87,13 @@ defmodule Rhizome.Table do
 
   def check!(other) do
     raise ArgumentError, "expected a %Rhizome.Table{}, got: #{inspect(other)}"
+  end
+
+  @doc false
+  def check_graph!(%__MODULE__{type: :graph} = table), do: table
+
+  def check_graph!(other) do
+    raise ArgumentError,
+          "expected a %Rhizome.Table{} of type :graph, got: #{inspect(other)}"
   end
 end

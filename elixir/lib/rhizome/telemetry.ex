@@ -21,9 +21,9 @@ defmodule Rhizome.Telemetry do
   | `[:rhizome, :log, :full]`, `[:rhizome, :log, :ok]` | `system_time` | `store`, `dir` |
 
   `command` is the word that travels to the daemon, such as `:insert` or `:scan`,
-  and `table` a table's name or `nil`. A listing that takes several pages is
-  several requests. The events of recovery, checkpoints and the log are those of
-  stores with a `:dir`.
+  and `table` a table's name or `nil`; of what goes over a path of tables or a projection
+  it is that. A listing that takes several pages is several requests. The events of
+  recovery, checkpoints and the log are those of stores with a `:dir`.
 
       iex> Rhizome.Telemetry.events() |> length()
       13

@@ -56,6 +56,12 @@ defmodule Rhizome.View do
   ]
 
   @doc false
+  def side!(%Table{type: :graph} = table, _side) do
+    raise ArgumentError,
+          "#{describe(table)} has vertices and edges and no sides; use the functions of " <>
+            "Rhizome.Graph"
+  end
+
   def side!(%Table{type: type} = table, :bwd) when type not in @two_sided do
     raise ArgumentError,
           "#{describe(table)} has no bwd side; the types with two sides are #{inspect(@two_sided)}"
@@ -70,6 +76,8 @@ defmodule Rhizome.View do
   end
 
   @doc false
+  def held!(%Table{type: :graph} = table, side, _key), do: side!(table, side)
+
   def held!(%Table{type: type} = table, _side, _key) when type not in @pairs do
     hint = if type == :set, do: "member?/2", else: "get/2 or fetch/2"
 

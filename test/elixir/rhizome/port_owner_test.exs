@@ -141,7 +141,20 @@ defmodule Rhizome.PortOwnerTest do
       store = unsupervised()
       sizes = [0, 100, 2_000, 50_000, 300_000]
 
-      for type <- Rhizome.Table.types() do
+      graph = table(store, :graph)
+
+      for n <- sizes do
+        text = String.duplicate("x", n)
+        Rhizome.Graph.put_vertex!(graph, n, value: text, labels: [:small, n])
+        for b <- 1..100, do: Rhizome.Graph.put_edge!(graph, n, b, label: :l, value: text)
+      end
+
+      Rhizome.Graph.contract!(graph, :some, [1, 2, 100])
+      Rhizome.Graph.delete_vertex!(graph, 2_000)
+      Rhizome.Graph.run!(graph, :wcc)
+      Rhizome.Graph.project!(graph, :kept)
+
+      for type <- Rhizome.Table.types() -- [:graph] do
         table = table(store, type)
 
         for n <- sizes do

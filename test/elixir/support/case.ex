@@ -24,10 +24,10 @@ defmodule Rhizome.Case do
   def table(store, type, elements \\ []) do
     table = Rhizome.create_table!(store, {type, make_ref() |> :erlang.phash2()}, type)
 
-    if type == :pom do
-      Rhizome.insert_rows!(table, elements)
-    else
-      Rhizome.insert_all!(table, elements)
+    case type do
+      :pom -> Rhizome.insert_rows!(table, elements)
+      :graph -> Enum.into(elements, table)
+      _other -> Rhizome.insert_all!(table, elements)
     end
 
     table
