@@ -54,6 +54,9 @@ static const struct {
 
 const struct bytes graph_nil = {(const uint8_t *)"\x77\x03nil", 5};
 
+static const uint8_t nil_key[] = {KEY_NIL_ATOM};
+const struct bytes graph_nil_key = {nil_key, sizeof(nil_key)};
+
 bool graph_is_nil(struct bytes term)
 {
     if (term.size < 5 || memcmp(term.data + term.size - 3, "nil", 3) != 0)
@@ -319,8 +322,26 @@ enum status graph_create(struct store *store, struct bytes name,
     if (st < 0)
         return st;
     table->digest = part->digest;
+    graph_note_places(store, table);
     *ret = table;
     return ST_OK;
+}
+
+void graph_note_places(struct store *store, struct table *table)
+{
+    struct graph graph;
+
+    if (store->root != store || table->places ||
+        graph_open(store, table, &graph) < 0)
+        return;
+    mem_exempt_begin(store->mem);
+    table->places = object_alloc(store, sizeof(*table->places));
+    mem_exempt_end(store->mem);
+    if (!table->places)
+        return; /* they are found by their names then */
+    table->places->options = graph.options;
+    for (int i = 0; i < GRAPH_PART_COUNT; i++)
+        table->places->parts[i] = (struct table *)(uintptr_t)graph.parts[i];
 }
 
 enum status graph_drop(struct store *store, struct table *table)
@@ -359,6 +380,12 @@ enum status graph_open(const struct store *store, const struct table *table,
     uint8_t room[TABLE_NAME_BYTES_MAX + GRAPH_PART_NAME_BYTES];
 
     ret->table = table;
+    if (table->places) {
+        for (int i = 0; i < GRAPH_PART_COUNT; i++)
+            ret->parts[i] = table->places->parts[i];
+        ret->options = table->places->options;
+        return ST_OK;
+    }
     if (table->name_size > TABLE_NAME_BYTES_MAX)
         return ST_LOG_REFUSED;
     for (int i = 0; i < GRAPH_PART_COUNT; i++) {

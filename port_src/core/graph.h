@@ -85,6 +85,7 @@ struct graph {
  * none, and the label of an edge that has none.
  */
 extern const struct bytes graph_nil;
+extern const struct bytes graph_nil_key; /* the same as a key */
 bool graph_is_nil(struct bytes term);
 
 /* --- tables ------------------------------------------------------------- */
@@ -307,6 +308,11 @@ struct graph_writer {
     struct graph_options options;
     uint64_t next_id;       /* 0: not looked up yet */
     uint64_t next_label_id; /* the same */
+
+    /* The vertex that the last edge was from. */
+    uint64_t from_id;
+    size_t from_size;
+    uint8_t from[64];
 };
 
 /* ST_NO_MEMORY, ST_MEMORY_LIMIT. Valid until the command's end. */
@@ -334,6 +340,29 @@ enum status graph_put_vertex(struct graph_writer *writer, struct bytes vertex,
 enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
                            struct bytes to, struct bytes label,
                            struct bytes value, enum outcome *ret);
+
+/* One of many edges: as in graph_put_edge(). */
+struct graph_edge {
+    struct bytes from;
+    struct bytes to;
+    struct bytes label;
+    struct bytes value;
+
+    /* graph_put_edges()'s own. */
+    uint64_t ids[3];
+    bool inserted;
+};
+
+/*
+ * Puts edges; of two in the array that are the same the later one counts. They
+ * are put in the order of the trees, and vertices get their ids in that of
+ * their keys, so that neighbours in a page are met one after the other: several
+ * times as fast as one by one when there are thousands. `*ret_count` tells how
+ * many were inserted or updated. On an error `*ret_index` is the edge at fault.
+ */
+enum status graph_put_edges(struct graph_writer *writer,
+                            struct graph_edge *edges, size_t count,
+                            uint64_t *ret_count, size_t *ret_index);
 
 /* Deletes a vertex with all its edges; `*ret_edges` tells how many. */
 enum status graph_delete_vertex(struct graph_writer *writer,

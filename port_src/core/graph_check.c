@@ -361,8 +361,10 @@ enum status graph_settle(struct store *store, struct table *table)
     struct sum sum;
     enum status st = sum_up(store, table, &sum);
 
-    if (st == ST_OK)
+    if (st == ST_OK) {
         table->digest = sum.digest;
+        graph_note_places(store, table);
+    }
     return st;
 }
 

@@ -45,6 +45,10 @@ enum status graph_set_contracted(struct graph_writer *writer,
 /* Of a value that gives a weight by the rule WEIGHT_KEY: the number's term. */
 void graph_weight_term(const struct graph_options *options, struct bytes *term);
 
+/* Remembers where the parts are, for the next graph_open(). It may do without
+ * memory. */
+void graph_note_places(struct store *store, struct table *table);
+
 /* Reads the options out of their part. */
 enum status graph_read_options(const struct table *part,
                                struct graph_options *ret);

@@ -161,30 +161,24 @@ static enum status note_edge(struct graph_writer *writer, enum change_kind kind,
 enum status graph_writer_open(struct store *store, struct table *table,
                               struct graph_writer *ret)
 {
-    uint8_t room[TABLE_NAME_BYTES_MAX + GRAPH_PART_NAME_BYTES];
     enum status st;
 
     *ret = (struct graph_writer){.store = store};
     st = store_find_mutable(store, table_name(table), &ret->table);
-    for (int i = 0; st == ST_OK && i < GRAPH_PART_COUNT; i++) {
-        st = store_find_mutable(
-            store,
-            graph_part_name(room, table_name(ret->table), (enum graph_part)i),
-            &ret->parts[i]);
-        if (st == ST_OK &&
-            (!ret->parts[i] ||
-             ret->parts[i]->type != graph_part_type((enum graph_part)i)))
-            st = ST_LOG_REFUSED;
-    }
     if (st == ST_OK)
-        st = graph_read_options(ret->parts[GRAPH_OPTIONS], &ret->options);
+        st = graph_open(store, ret->table, &ret->graph);
+    for (int i = 0; st == ST_OK && i < GRAPH_PART_COUNT; i++) {
+        const struct table *part = ret->graph.parts[i];
+
+        if (part->store == store) /* found to be read, and it may be changed */
+            ret->parts[i] = (struct table *)(uintptr_t)part;
+        else
+            st = store_find_mutable(store, table_name(part), &ret->parts[i]);
+        ret->graph.parts[i] = ret->parts[i];
+    }
     if (st < 0)
         return st;
-    ret->graph.table = ret->table;
-    ret->graph.options = ret->options;
-    for (int i = 0; i < GRAPH_PART_COUNT; i++)
-        ret->graph.parts[i] = ret->parts[i];
-    return ST_OK;
+    return graph_read_options(ret->parts[GRAPH_OPTIONS], &ret->options);
 }
 
 /* A row with an integer, or with an id, as its key. */
@@ -322,6 +316,27 @@ static enum status vertex_id(struct graph_writer *writer, struct bytes vertex,
     if (st < 0)
         return st;
     return note_vertex(writer, CHANGE_ADD, vertex, no_labels, graph_nil);
+}
+
+/* The same of the vertex that an edge is from, which those before it often had
+ * as well. */
+static enum status from_id(struct graph_writer *writer, struct bytes vertex,
+                           uint64_t *ret)
+{
+    enum status st;
+
+    if (writer->from_size == vertex.size && vertex.size &&
+        !memcmp(writer->from, vertex.data, vertex.size)) {
+        *ret = writer->from_id;
+        return ST_OK;
+    }
+    st = vertex_id(writer, vertex, ret);
+    if (st < 0 || vertex.size > sizeof(writer->from))
+        return st;
+    memcpy(writer->from, vertex.data, vertex.size);
+    writer->from_size = vertex.size;
+    writer->from_id = *ret;
+    return ST_OK;
 }
 
 /* Labels as keys, one behind another, each behind its size; and pointers to
@@ -623,35 +638,24 @@ static enum status check_weight(struct graph_writer *writer, struct bytes from,
                       table_name(writer->table), from);
 }
 
-enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
-                           struct bytes to, struct bytes label,
-                           struct bytes value, enum outcome *ret)
+/*
+ * Puts an edge whose ends and label have these ids, on its out side, and notes
+ * it. If it was not there, its in side is still to be put.
+ */
+static enum status put_out(struct graph_writer *writer, struct edge *edge,
+                           struct bytes from, struct bytes to,
+                           struct bytes label, struct bytes value,
+                           enum outcome *ret)
 {
     struct store *store = writer->store;
-    struct edge edge;
-    uint64_t ids[3];
     bool inserted;
     bool changed = false;
-    enum status st = check_weight(writer, from, value);
+    enum status st = table_insert(store, writer->parts[GRAPH_OUT], SIDE_FWD,
+                                  edge->from_key, edge->out, &inserted);
 
-    if (graph_is_nil(value)) /* in one of its forms */
-        value = graph_nil;
-    if (st == ST_OK)
-        st = vertex_id(writer, from, &ids[0]);
-    if (st == ST_OK)
-        st = vertex_id(writer, to, &ids[1]);
-    if (st == ST_OK)
-        st = label_id(writer, label, &ids[2]);
-    if (st < 0)
-        return st;
-    edge_make(&edge, &writer->options, ids[0], ids[1], ids[2]);
-    st = table_insert(store, writer->parts[GRAPH_OUT], SIDE_FWD, edge.from_key,
-                      edge.out, &inserted);
     if (st == ST_OK && inserted) {
-        st = table_insert(store, writer->parts[GRAPH_IN], SIDE_FWD, edge.to_key,
-                          edge.in, &inserted);
-        if (st == ST_OK && !graph_is_nil(value))
-            st = put_row(writer, GRAPH_EDGE_VALUES, edge.key, value);
+        if (!graph_is_nil(value))
+            st = put_row(writer, GRAPH_EDGE_VALUES, edge->key, value);
         *ret = OUTCOME_INSERTED;
     } else if (st == ST_OK) {
         const struct graph *graph = &writer->graph;
@@ -659,11 +663,11 @@ enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
 
         old->size = 0;
         st = buffer_append(
-            old, graph_arc_value(graph, GRAPH_OUT, edge.from, &edge.arc));
+            old, graph_arc_value(graph, GRAPH_OUT, edge->from, &edge->arc));
         if (st == ST_OK && (table_count(writer->parts[GRAPH_EDGE_VALUES]) ||
                             !graph_is_nil(value)))
-            st =
-                set_value(writer, GRAPH_EDGE_VALUES, edge.key, value, &changed);
+            st = set_value(writer, GRAPH_EDGE_VALUES, edge->key, value,
+                           &changed);
         *ret = changed ? OUTCOME_UPDATED : OUTCOME_EXISTS;
         if (st < 0 || !changed)
             return st;
@@ -673,6 +677,224 @@ enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
     if (st < 0)
         return st;
     return note_edge(writer, CHANGE_ADD, from, to, label, value);
+}
+
+static enum status put_in(struct graph_writer *writer, const struct edge *edge)
+{
+    bool inserted;
+
+    return table_insert(writer->store, writer->parts[GRAPH_IN], SIDE_FWD,
+                        edge->to_key, edge->in, &inserted);
+}
+
+enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
+                           struct bytes to, struct bytes label,
+                           struct bytes value, enum outcome *ret)
+{
+    struct edge edge;
+    uint64_t ids[3];
+    enum status st = check_weight(writer, from, value);
+
+    if (graph_is_nil(value)) /* in one of its forms */
+        value = graph_nil;
+    if (st == ST_OK)
+        st = from_id(writer, from, &ids[0]);
+    if (st == ST_OK)
+        st = vertex_id(writer, to, &ids[1]);
+    if (st == ST_OK)
+        st = label_id(writer, label, &ids[2]);
+    if (st < 0)
+        return st;
+    edge_make(&edge, &writer->options, ids[0], ids[1], ids[2]);
+    st = put_out(writer, &edge, from, to, label, value, ret);
+    if (st == ST_OK && *ret == OUTCOME_INSERTED)
+        st = put_in(writer, &edge);
+    return st;
+}
+
+/* --- many edges ----------------------------------------------------------- */
+
+/* An edge in an order: a number of 128 bits, and which it is. */
+struct place {
+    uint64_t words[2]; /* the higher one first */
+    uint32_t index;
+};
+
+/* Byte 0 is the lowest. */
+static unsigned place_byte(const struct place *place, unsigned byte)
+{
+    return place->words[byte < 8] >> (8 * (byte % 8)) & 0xFF;
+}
+
+/*
+ * Sorts by counting, byte by byte from the lowest, those bytes that differ at
+ * all; equal ones keep their order. Of the two arrays either may hold the
+ * outcome, to which the result points.
+ */
+static struct place *sort_places(struct place *places, struct place *other,
+                                 size_t count)
+{
+    uint64_t differ[2] = {0, 0};
+
+    for (size_t i = 1; i < count; i++)
+        for (int w = 0; w < 2; w++)
+            differ[w] |= places[i].words[w] ^ places[0].words[w];
+    for (unsigned byte = 0; byte < 16; byte++) {
+        size_t starts[256] = {0};
+        struct place *from = places;
+        size_t sum = 0;
+
+        if (!(differ[byte < 8] >> (8 * (byte % 8)) & 0xFF))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            starts[place_byte(&from[i], byte)]++;
+        for (unsigned i = 0; i < 256; i++) {
+            size_t size = starts[i];
+
+            starts[i] = sum;
+            sum += size;
+        }
+        for (size_t i = 0; i < count; i++)
+            other[starts[place_byte(&from[i], byte)]++] = from[i];
+        places = other;
+        other = from;
+    }
+    return places;
+}
+
+/* The first 16 bytes of a key: enough for an order that need not be exact. */
+static struct place place_of(struct bytes key, size_t index)
+{
+    uint8_t head[16] = {0};
+
+    memcpy(head, key.data, key.size < 16 ? key.size : 16);
+    return (struct place){{load_be64(head), load_be64(head + 8)},
+                          (uint32_t)index};
+}
+
+struct batch {
+    struct graph_writer *writer;
+    struct graph_edge *edges;
+    size_t count;
+    struct place *places; /* two for each edge */
+    size_t *index;        /* of the edge at hand */
+};
+
+/* Looks one end of all edges up, in the order of the keys. */
+static enum status batch_ids(struct batch *batch, int end)
+{
+    struct place *places;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct graph_edge *edge = &batch->edges[i];
+
+        batch->places[i] = place_of(end ? edge->to : edge->from, i);
+    }
+    places =
+        sort_places(batch->places, batch->places + batch->count, batch->count);
+    batch->writer->from_size = 0;
+    for (size_t i = 0; st == ST_OK && i < batch->count; i++) {
+        struct graph_edge *edge;
+
+        *batch->index = places[i].index;
+        edge = &batch->edges[*batch->index];
+        st = from_id(batch->writer, end ? edge->to : edge->from,
+                     &edge->ids[end]);
+    }
+    return st;
+}
+
+static enum status batch_labels(struct batch *batch)
+{
+    struct bytes last = NONE;
+    uint64_t id = 0;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; st == ST_OK && i < batch->count; i++) {
+        struct graph_edge *edge = &batch->edges[i];
+
+        *batch->index = i;
+        st = check_weight(batch->writer, edge->from, edge->value);
+        if (graph_is_nil(edge->value))
+            edge->value = graph_nil;
+        if (st == ST_OK && (!last.size || !bytes_equal(last, edge->label)))
+            st = label_id(batch->writer, edge->label, &id);
+        last = edge->label;
+        edge->ids[2] = id;
+    }
+    return st;
+}
+
+/* Puts one side of all edges, in the order of its tree. */
+static enum status batch_side(struct batch *batch, enum graph_part side,
+                              uint64_t *ret_count)
+{
+    const struct graph_options *options = &batch->writer->options;
+    struct place *places;
+    enum status st = ST_OK;
+    size_t count = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct graph_edge *edge = &batch->edges[i];
+        bool turn = options->undirected && edge->ids[0] > edge->ids[1];
+        bool first = (side == GRAPH_OUT) == turn;
+
+        if (side == GRAPH_OUT || edge->inserted)
+            batch->places[count++] = (struct place){
+                {edge->ids[first], edge->ids[2] << 53 | edge->ids[!first]},
+                (uint32_t)i};
+    }
+    places = sort_places(batch->places, batch->places + batch->count, count);
+    for (size_t i = 0; st == ST_OK && i < count; i++) {
+        enum outcome outcome = OUTCOME_EXISTS;
+        struct graph_edge *edge;
+        struct edge kept;
+
+        *batch->index = places[i].index;
+        edge = &batch->edges[*batch->index];
+        edge_make(&kept, options, edge->ids[0], edge->ids[1], edge->ids[2]);
+        if (side == GRAPH_IN) {
+            st = put_in(batch->writer, &kept);
+            continue;
+        }
+        st = put_out(batch->writer, &kept, edge->from, edge->to, edge->label,
+                     edge->value, &outcome);
+        edge->inserted = outcome == OUTCOME_INSERTED;
+        *ret_count += outcome != OUTCOME_EXISTS;
+    }
+    return st;
+}
+
+enum status graph_put_edges(struct graph_writer *writer,
+                            struct graph_edge *edges, size_t count,
+                            uint64_t *ret_count, size_t *ret_index)
+{
+    struct mem *mem = writer->store->mem;
+    struct batch batch = {
+        .writer = writer, .edges = edges, .count = count, .index = ret_index};
+    enum status st;
+
+    *ret_count = 0;
+    *ret_index = 0;
+    if (!count)
+        return ST_OK;
+    REQUIRE(count <= UINT32_MAX);
+    batch.places = mem_alloc(mem, 2 * count * sizeof(*batch.places));
+    if (!batch.places)
+        return mem_status(mem);
+    st = batch_labels(&batch);
+    if (st == ST_OK)
+        st = batch_ids(&batch, 0);
+    if (st == ST_OK)
+        st = batch_ids(&batch, 1);
+    if (st == ST_OK)
+        st = batch_side(&batch, GRAPH_OUT, ret_count);
+    if (st == ST_OK)
+        st = batch_side(&batch, GRAPH_IN, ret_count);
+    writer->from_size = 0;
+    mem_free(mem, batch.places, 2 * count * sizeof(*batch.places));
+    return st;
 }
 
 /* Takes an edge away that is there. Exempt from the limit, as deletions are. */
@@ -771,6 +993,7 @@ enum status graph_delete_vertex(struct graph_writer *writer,
     enum status st = ST_OK;
 
     *ret_edges = 0;
+    writer->from_size = 0;
     *ret_deleted = graph_find(graph, vertex, &id);
     if (!*ret_deleted)
         return ST_OK;

@@ -73,26 +73,28 @@ static void mem_trim(struct mem *mem)
 #endif
 }
 
-void *mem_alloc(struct mem *mem, size_t size)
+static void *mem_new(struct mem *mem, size_t size, bool zeros)
 {
     void *block;
 
     REQUIRE(size > 0 && size < SIZE_MAX / 2);
     if (!mem_admit(mem, mem_charge(size)))
         return NULL;
-    block = malloc(size);
+    block = zeros ? calloc(1, size) : malloc(size);
     if (block)
         mem_take(mem, mem_charge(size));
     return block;
 }
 
+void *mem_alloc(struct mem *mem, size_t size)
+{
+    return mem_new(mem, size, false);
+}
+
+/* Pages that come from the system are zero, so a large block takes no time. */
 void *mem_zalloc(struct mem *mem, size_t size)
 {
-    void *block = mem_alloc(mem, size);
-
-    if (block)
-        memset(block, 0, size);
-    return block;
+    return mem_new(mem, size, true);
 }
 
 void *mem_grow(struct mem *mem, void *block, size_t old_size, size_t new_size)

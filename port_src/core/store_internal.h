@@ -14,6 +14,7 @@
 #define RHIZOME_CORE_STORE_INTERNAL_H
 
 #include "core/change.h"
+#include "core/graph.h"
 #include "core/snapshot.h"
 #include "core/store.h"
 #include "core/table.h"
@@ -63,8 +64,19 @@ struct table {
     struct table *older;
     struct table *next_dead; /* of a version: in its snapshot's list */
 
+    /* Of a graph of the store itself, and of none of its versions: where its
+     * parts are, or NULL. Freed with the table. */
+    struct graph_places *places;
+
     size_t name_size;
     uint8_t name[];
+};
+
+/* What graph_open() finds by eleven names: tables stay where they are as long
+ * as they are in the catalog, and options are what they were made with. */
+struct graph_places {
+    struct table *parts[GRAPH_PART_COUNT];
+    struct graph_options options;
 };
 
 /* What is read of a table while a snapshot is open. */

@@ -120,13 +120,16 @@ struct table *table_copy(struct store *store, const struct table *table)
     size_t size = sizeof(*table) + table->name_size;
     struct table *copy = object_alloc(store, size);
 
-    if (copy)
+    if (copy) {
         memcpy(copy, table, size);
+        copy->places = NULL;
+    }
     return copy;
 }
 
 void table_discard(struct store *store, struct table *table)
 {
+    object_free(store, table->places, sizeof(*table->places));
     object_free(store, table, sizeof(*table) + table->name_size);
 }
 

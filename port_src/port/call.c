@@ -49,8 +49,7 @@ enum status call_atom(struct call *call, const char *text,
     return ST_OK;
 }
 
-/* Appends the encoding of the next term to `out` and says what is wrong. */
-static enum status call_encode_to(struct call *call, struct reader *reader,
+enum status call_encode_to(struct call *call, struct reader *reader,
                                   struct buffer *out)
 {
     enum status st = key_encode(reader_term(reader), out);

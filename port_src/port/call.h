@@ -219,6 +219,10 @@ enum status call_atom(struct call *call, const char *text,
 enum status call_encode(struct call *call, struct reader *reader,
                         enum scratch which, struct bytes *ret_key);
 
+/* The same, appended to a buffer. */
+enum status call_encode_to(struct call *call, struct reader *reader,
+                           struct buffer *out);
+
 /* A key as an argument. */
 enum status call_key(struct call *call, struct bytes *ret_key);
 

@@ -363,70 +363,114 @@ enum status cmd_update_edge(struct call *call)
     return st < 0 ? st : put_outcome(call, outcome_word(outcome));
 }
 
-/* What a list of edges is for. */
-typedef enum status edge_function(struct graph_writer *writer,
-                                  const struct edge *edge, bool *ret_changed);
+/* The edges of a list as keys in one scratch buffer, and where they are. */
+struct parsed {
+    struct graph_edge *edges;
+    size_t count;
+    size_t room;
+};
 
-static enum status put_one(struct graph_writer *writer, const struct edge *edge,
-                           bool *ret_changed)
+/* Sizes stand in for places while the buffer grows. */
+static enum status parse_key(struct call *call, struct reader *reader,
+                             struct buffer *keys, struct bytes *ret)
 {
-    enum outcome outcome;
-    enum status st = graph_put_edge(writer, edge->from, edge->to, edge->label,
-                                    edge->value, &outcome);
+    size_t start = keys->size;
+    enum status st = call_encode_to(call, reader, keys);
 
-    *ret_changed = st == ST_OK && outcome != OUTCOME_EXISTS;
+    *ret = bytes_of(NULL, keys->size - start);
     return st;
 }
 
-static enum status delete_one(struct graph_writer *writer,
-                              const struct edge *edge, bool *ret_changed)
+static enum status parse_edge(struct call *call, struct reader *item,
+                              struct buffer *keys, struct graph_edge *ret)
 {
-    return graph_delete_edge(writer, edge->from, edge->to, edge->label,
-                             ret_changed);
+    uint32_t arity;
+    enum status st;
+
+    if (!reader_tuple(item, &arity) || arity < 2 || arity > 4)
+        return call_bad(call,
+                        "an edge is {From, To}, {From, To, Label} or {From, "
+                        "To, Label, Value}");
+    *ret = (struct graph_edge){.value = graph_nil};
+    st = parse_key(call, item, keys, &ret->from);
+    if (st == ST_OK)
+        st = parse_key(call, item, keys, &ret->to);
+    if (st == ST_OK && arity > 2)
+        st = parse_key(call, item, keys, &ret->label);
+    if (st == ST_OK && arity > 3)
+        ret->value = reader_term(item);
+    return st;
 }
 
-static enum status each_edge(struct call *call, uint32_t arity_max,
-                             const char *text, edge_function *function)
+static enum status parse_edges(struct call *call, struct list *list,
+                               struct parsed *ret)
 {
+    struct buffer *keys = call_scratch(call, SCRATCH_FIRST);
+    const uint8_t *at;
+
+    while (list->left > 0) {
+        enum status st =
+            parse_edge(call, list_next(list), keys, &ret->edges[ret->count]);
+
+        if (st < 0) {
+            call->complaint.position = (int64_t)ret->count;
+            return st;
+        }
+        call_tick(call, ret->count++);
+    }
+    if (!list_close(list))
+        return call_bad(call, "must be a proper list");
+    at = keys->data;
+    for (size_t i = 0; i < ret->count; i++) {
+        struct graph_edge *edge = &ret->edges[i];
+
+        edge->from.data = at;
+        edge->to.data = at + edge->from.size;
+        at += edge->from.size + edge->to.size;
+        if (edge->label.size) {
+            edge->label.data = at;
+            at += edge->label.size;
+        } else {
+            edge->label = graph_nil_key;
+        }
+    }
+    return ST_OK;
+}
+
+enum status cmd_put_edges(struct call *call)
+{
+    struct mem *mem = call->commands->mem;
+    struct parsed parsed = {.count = 0};
     struct graph_writer writer;
     struct list list;
     uint64_t count = 0;
+    size_t index = 0;
     enum status st = call_writer(call, &writer);
 
     if (st == ST_OK)
         st = call_list(call, &list);
     if (st < 0)
         return st;
-    for (int64_t i = 0; list.left > 0; i++) {
-        struct reader *item = list_next(&list);
-        struct edge edge;
-        uint32_t arity;
-        bool changed = false;
-
-        if (!reader_tuple(item, &arity) || arity < 2 || arity > arity_max)
-            st = call_bad(call, text);
-        else
-            st = take_edge(call, item, arity, &edge);
-        if (st == ST_OK)
-            st = function(&writer, &edge, &changed);
-        if (st < 0) {
-            call->complaint.position = i;
-            return st;
-        }
-        count += changed;
-        call_tick(call, (uint64_t)i);
+    parsed.room = (size_t)list.left + 1;
+    parsed.edges = mem_alloc(mem, parsed.room * sizeof(*parsed.edges));
+    if (!parsed.edges)
+        return ST_NO_MEMORY;
+    st = parse_edges(call, &list, &parsed);
+    if (st == ST_OK) {
+        st = graph_put_edges(&writer, parsed.edges, parsed.count, &count,
+                             &index);
+        if (st < 0)
+            call->complaint.position = (int64_t)index;
     }
-    if (!list_close(&list))
-        return call_bad(call, "must be a proper list");
-    return put_number(call, count);
+    mem_free(mem, parsed.edges, parsed.room * sizeof(*parsed.edges));
+    return st < 0 ? st : put_number(call, count);
 }
 
-enum status cmd_put_edges(struct call *call)
+static enum status delete_one(struct graph_writer *writer,
+                              const struct edge *edge, bool *ret_deleted)
 {
-    return each_edge(call, 4,
-                     "an edge is {From, To}, {From, To, Label} or {From, To, "
-                     "Label, Value}",
-                     put_one);
+    return graph_delete_edge(writer, edge->from, edge->to, edge->label,
+                             ret_deleted);
 }
 
 enum status cmd_delete_edge(struct call *call)
@@ -445,8 +489,37 @@ enum status cmd_delete_edge(struct call *call)
 
 enum status cmd_delete_edges(struct call *call)
 {
-    return each_edge(call, 3, "an edge is {From, To} or {From, To, Label}",
-                     delete_one);
+    struct graph_writer writer;
+    struct list list;
+    uint64_t count = 0;
+    enum status st = call_writer(call, &writer);
+
+    if (st == ST_OK)
+        st = call_list(call, &list);
+    if (st < 0)
+        return st;
+    for (int64_t i = 0; list.left > 0; i++) {
+        struct reader *item = list_next(&list);
+        struct edge edge;
+        uint32_t arity;
+        bool deleted = false;
+
+        if (!reader_tuple(item, &arity) || arity < 2 || arity > 3)
+            st = call_bad(call, "an edge is {From, To} or {From, To, Label}");
+        else
+            st = take_edge(call, item, arity, &edge);
+        if (st == ST_OK)
+            st = delete_one(&writer, &edge, &deleted);
+        if (st < 0) {
+            call->complaint.position = i;
+            return st;
+        }
+        count += deleted;
+        call_tick(call, (uint64_t)i);
+    }
+    if (!list_close(&list))
+        return call_bad(call, "must be a proper list");
+    return put_number(call, count);
 }
 
 /* --- many vertices as one --------------------------------------------------

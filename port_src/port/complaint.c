@@ -43,8 +43,8 @@ const char *call_error_text(const struct call *call, enum status st, char *room)
     }
 }
 
-/* Is store_fault() about this error? Reads of graphs fail in the same words, and
- * leave none. */
+/* Is store_fault() about this error? Reads of graphs fail in the same words,
+ * and leave none. */
 static bool fault_counts(const struct call *call, enum status st)
 {
     bool writes = call->command && call->command->flags & CMD_WRITE;

@@ -48,9 +48,9 @@ static void model_order(const struct model_graph *model, unsigned *from,
 /* Terms of all kinds, among them two with a trailer and a long one. */
 static struct bytes term_of(const char *text)
 {
-    static struct buffer out[64];
+    static struct buffer out[512];
     static unsigned next;
-    struct buffer *buffer = &out[next++ % 64];
+    struct buffer *buffer = &out[next++ % 512];
 
     buffer->mem = test_mem();
     buffer->size = 0;
@@ -60,9 +60,9 @@ static struct bytes term_of(const char *text)
 
 static struct bytes key_of(struct bytes term)
 {
-    static struct buffer out[64];
+    static struct buffer out[512];
     static unsigned next;
-    struct buffer *buffer = &out[next++ % 64];
+    struct buffer *buffer = &out[next++ % 512];
 
     buffer->mem = test_mem();
     buffer->size = 0;
@@ -154,6 +154,44 @@ static void put_vertex(struct pair *pair, struct graph_writer *writer)
     *model = wanted;
 }
 
+/* Several edges at a time, some of them the same. */
+static void put_edges(struct pair *pair, struct graph_writer *writer)
+{
+    struct graph_edge edges[8];
+    size_t count = roll(pair, 8), index;
+    uint64_t changed, expected = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        unsigned from = roll(pair, VERTICES), to = roll(pair, VERTICES);
+        unsigned label = roll(pair, LABELS + 1), value = roll(pair, 3);
+        unsigned a = from, b = to;
+
+        if (i && roll(pair, 3) == 0) { /* the one before, with a value */
+            edges[i] = edges[i - 1];
+            for (a = 0; !bytes_equal(vertex_key(a), edges[i].from);)
+                a++;
+            for (b = 0; !bytes_equal(vertex_key(b), edges[i].to);)
+                b++;
+            for (label = 0;
+                 !bytes_equal(key_of(label_term(label)), edges[i].label);)
+                label++;
+        } else {
+            edges[i] = (struct graph_edge){.from = vertex_key(from),
+                                           .to = vertex_key(to),
+                                           .label = key_of(label_term(label))};
+        }
+        edges[i].value = value_term(value);
+        model_order(&pair->model, &a, &b);
+        expected += pair->model.edges[a][b][label] != value + 1;
+        pair->model.edges[a][b][label] = value + 1;
+        pair->model.vertices[a].there = true;
+        pair->model.vertices[b].there = true;
+    }
+    assert_int_equal(graph_put_edges(writer, edges, count, &changed, &index),
+                     ST_OK);
+    assert_int_equal(changed, expected);
+}
+
 static void put_edge(struct pair *pair, struct graph_writer *writer)
 {
     unsigned from = roll(pair, VERTICES);
@@ -234,6 +272,9 @@ static void some_commands(struct pair *pair)
             break;
         case 3:
             delete_vertex(pair, &writer);
+            break;
+        case 5:
+            put_edges(pair, &writer);
             break;
         case 4:
             if (roll(pair, 20) == 0) {
