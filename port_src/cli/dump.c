@@ -2,7 +2,8 @@
  * dump.c -- `rhizome dump`: a store as a file that other programs read.
  *
  *     etf    a checkpoint: everything, exactly; `rhizome replay` reads it
- *     text   {Table, Element}. a line, for file:consult/1
+ *     text   {Table, Element}. a line, for file:consult/1; of a graph the
+ *            elements are {vertex, ...} and {edge, ...}
  *     json   an object a line
  *     csv    a line an element, one table a file
  *
@@ -16,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/elements.h"
 #include "cli/progress.h"
 #include "cli/rebuild.h"
 #include "cli/sink.h"
@@ -27,7 +29,7 @@
 #include "core/scan.h"
 #include "log/walk.h"
 
-enum format { FORMAT_ETF, FORMAT_JSON, FORMAT_TEXT, FORMAT_CSV };
+enum dump_format { FORMAT_ETF, FORMAT_JSON, FORMAT_TEXT, FORMAT_CSV };
 
 #define FORMAT_DEFAULT UINT32_MAX /* text, or with --json that */
 
@@ -193,13 +195,11 @@ static void put_csv(struct dump *dump, const uint8_t *second)
     text_byte(&dump->line, '\n');
 }
 
-static void put_element(struct dump *dump, const struct element *element)
+/* What is in dump->first, and `second` if it is not NULL. */
+static void put_taken(struct dump *dump, const uint8_t *second)
 {
-    const uint8_t *second;
-
-    take_element(dump, element, &second);
     dump->line.size = 0;
-    switch ((enum format)dump->options->format) {
+    switch ((enum dump_format)dump->options->format) {
     case FORMAT_TEXT:
         put_text(dump, second);
         break;
@@ -217,7 +217,13 @@ static void put_element(struct dump *dump, const struct element *element)
         meter_report(&dump->meter, dump->done, dump->total);
 }
 
-/* --- tables -------------------------------------------------------------- */
+static void put_element(struct dump *dump, const struct element *element)
+{
+    const uint8_t *second;
+
+    take_element(dump, element, &second);
+    put_taken(dump, second);
+}
 
 static void set_table(struct dump *dump, const struct table *table)
 {
@@ -227,6 +233,84 @@ static void set_table(struct dump *dump, const struct table *table)
     term_text(&dump->head, dump->name.data, NULL);
 }
 
+/* --- graphs -------------------------------------------------------------- */
+
+static void append(struct buffer *out, struct bytes term)
+{
+    if (buffer_append(out, term) < 0)
+        text_no_memory();
+}
+
+/* {vertex, V, Value, Labels} or {edge, From, To, Label, Value}. */
+static bool put_graph_element(void *context,
+                              const struct element_terms *element)
+{
+    struct dump *dump = context;
+    struct buffer *term = &dump->first;
+
+    term->size = 0;
+    if (etf_put_tuple(term, element->is_edge ? 5 : 4) < 0 ||
+        etf_put_atom(term, element->is_edge ? "edge" : "vertex") < 0)
+        text_no_memory();
+    append(term, element->vertex);
+    if (element->is_edge) {
+        append(term, element->to);
+        append(term, element->label);
+    }
+    append(term, element->value);
+    if (!element->is_edge)
+        append(term, element->labels);
+    put_taken(dump, NULL);
+    return !sink_broken(&dump->sink);
+}
+
+/* {contracted, V, Term} for each vertex that stands for others. */
+static void dump_contracted(struct dump *dump, const struct graph *graph)
+{
+    struct view view = {.table = graph->parts[GRAPH_CONTRACTED],
+                        .side = SIDE_FWD};
+    struct range range = {.direction = ASCENDING};
+    struct element element;
+    struct scan scan;
+    bool found = true;
+
+    scan_init(&scan, cli_mem(), &view, &range, false);
+    while (!sink_broken(&dump->sink)) {
+        struct buffer *term = &dump->first;
+
+        if (scan_next(&scan, &element, &found) < 0)
+            text_no_memory();
+        if (!found)
+            break;
+        term->size = 0;
+        if (etf_put_tuple(term, 3) < 0 ||
+            etf_put_atom(term, "contracted") < 0 ||
+            key_decode(element.first, term) < 0)
+            text_no_memory();
+        append(term, element.value);
+        put_taken(dump, NULL);
+    }
+    scan_free(&scan);
+}
+
+static void dump_graph(struct dump *dump, const struct table *table)
+{
+    struct elements elements;
+    struct graph graph;
+
+    /* A store that was rebuilt has all parts of its graphs. */
+    REQUIRE(graph_open(dump->rebuild.store, table, &graph) == ST_OK);
+    set_table(dump, table);
+    if (dump->options->format == FORMAT_CSV)
+        sink_text(&dump->sink, "element\n");
+    elements_of_graph(&elements, &graph);
+    elements_each(&elements, dump, put_graph_element);
+    elements_free(&elements);
+    dump_contracted(dump, &graph);
+}
+
+/* --- tables -------------------------------------------------------------- */
+
 static void dump_table(struct dump *dump, const struct table *table)
 {
     struct view view = {.table = table, .side = SIDE_FWD};
@@ -235,6 +319,10 @@ static void dump_table(struct dump *dump, const struct table *table)
     struct scan scan;
     bool found = true;
 
+    if (table_type(table) == TABLE_GRAPH) {
+        dump_graph(dump, table);
+        return;
+    }
     set_table(dump, table);
     if (dump->options->format == FORMAT_CSV) {
         sink_text(&dump->sink, "key");
@@ -253,12 +341,15 @@ static void dump_table(struct dump *dump, const struct table *table)
     scan_free(&scan);
 }
 
-/* Tables of the system are named by atoms that begin with $. */
+/* Tables of the system are named by atoms that begin with $, or are parts of
+ * graphs, which stand for them. */
 static bool is_system(struct dump *dump, const struct table *table)
 {
     struct walk walk;
     struct bytes name;
 
+    if (table_is_part(table))
+        return true;
     decode(table_name(table), &dump->name);
     walk.at = dump->name.data;
     return walk_any_atom(&walk, &name) && name.size && name.data[0] == '$';

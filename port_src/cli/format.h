@@ -40,7 +40,7 @@ const struct format *format_find(const char *name);
 
 enum ids { IDS_AUTO, IDS_INTEGER, IDS_STRING };
 enum header { HEADER_AUTO, HEADER_YES, HEADER_NO };
-enum direction { DIRECTION_AUTO, DIRECTION_DIRECTED, DIRECTION_UNDIRECTED };
+enum format_direction { DIRECTION_AUTO, DIRECTION_DIRECTED, DIRECTION_UNDIRECTED };
 enum words { WORDS_STRINGS, WORDS_ATOMS };
 
 /* How files are to be read. */

@@ -21,6 +21,7 @@
 #include "cli/subcommands.h"
 #include "cli/term.h"
 #include "core/etf.h"
+#include "core/graph.h"
 #include "core/key.h"
 #include "log/walk.h"
 #include "port/commands.h"
@@ -488,13 +489,23 @@ static void put_tables(struct facts *facts, const struct store *store)
     rows_begin(&rows, columns);
     while ((table = store_next_table(store, table))) {
         struct buffer term = BUFFER(cli_mem());
+        uint64_t count = table_count(table);
+        size_t bytes = table_bytes(table);
+        struct graph graph;
 
+        if (table_is_part(table))
+            continue;
+        if (table_type(table) == TABLE_GRAPH &&
+            graph_open(store, table, &graph) == ST_OK) {
+            count = graph_vertex_count(&graph) + graph_edge_count(&graph);
+            bytes = graph_bytes(&graph);
+        }
         if (key_decode(table_name(table), &term) < 0)
             text_no_memory();
         rows_term(&rows, term.data);
         rows_text(&rows, table_type_name(table_type(table)));
-        rows_u64(&rows, table_count(table));
-        rows_u64(&rows, table_bytes(table));
+        rows_u64(&rows, count);
+        rows_u64(&rows, bytes);
         buffer_free(&term);
     }
     facts_rows(facts, "tables", &rows);

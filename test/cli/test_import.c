@@ -622,6 +622,33 @@ static void memory_has_a_bound(void **state)
         fact_of(import(dir, test_format("edges %s", path)), "edges"), "200000");
 }
 
+/* A graph is one table to who looks at the store. */
+static void dump_and_replay_show_a_graph(void **state)
+{
+    char *dir = new_store();
+    struct ran ran;
+
+    (void)state;
+    fact_of(import(dir, test_format("edges %s", write_file("shown", "1 2\n"))),
+            "edges");
+    ran = run(test_format("dump %s", dir));
+    assert_int_equal(ran.status, 0);
+    assert_non_null(strstr(ran.out, "\n{g, {vertex,1,nil,[]}}.\n"
+                                    "{g, {vertex,2,nil,[]}}.\n"
+                                    "{g, {edge,1,2,nil,nil}}.\n"));
+    assert_null(strstr(ran.out, "$graph"));
+    ran = run(test_format("dump --table g -F csv %s", dir));
+    assert_string_equal(ran.out, "element\n\"{vertex,1,nil,[]}\"\n"
+                                 "\"{vertex,2,nil,[]}\"\n"
+                                 "\"{edge,1,2,nil,nil}\"\n");
+    ran = run(test_format("dump --json %s", dir));
+    assert_non_null(strstr(ran.out, "\"key\":[\"edge\",1,2,"));
+    ran = run(test_format("replay --verify --json %s", dir));
+    assert_int_equal(ran.status, 0);
+    assert_non_null(strstr(ran.out, "\"graph\""));
+    assert_null(strstr(ran.out, "$graph"));
+}
+
 static void usage(void **state)
 {
     char *path = write_file("input", "1 2\n");
@@ -937,6 +964,7 @@ int main(void)
         cmocka_unit_test(a_kill_leaves_the_old_or_the_new),
         cmocka_unit_test(weights_are_a_rule),
         cmocka_unit_test(memory_has_a_bound),
+        cmocka_unit_test(dump_and_replay_show_a_graph),
         cmocka_unit_test(usage),
         cmocka_unit_test(a_client_gets_frames),
         cmocka_unit_test(a_client_sends_frames),
