@@ -99,6 +99,7 @@ defmodule Rhizome.MixProject do
         "guides/snapshots.md",
         "guides/durability.md",
         "guides/graphs.md",
+        "guides/import_export.md",
         "CHANGELOG.md"
       ],
       groups_for_modules: [
@@ -264,8 +265,8 @@ defmodule Mix.Tasks.Compile.RhizomePort do
     case System.find_executable("cmake") do
       nil ->
         message =
-          "cmake was not found; install cmake, a C compiler, libuv and Erlang's " <>
-            "development files, or set RHIZOME_PORT to a built executable"
+          "cmake was not found; install cmake, a C compiler and the libraries that README.md " <>
+            "names, or set RHIZOME_PORT to a built executable"
 
         {:error, [diagnostic(message, Mix.Project.project_file())]}
 

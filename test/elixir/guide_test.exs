@@ -30,6 +30,12 @@ defmodule Rhizome.GuideTest do
     stop_all()
   end
 
+  test "every example of the one on import and export", %{tmp_dir: tmp_dir} do
+    edit = &String.replace(&1, "System.tmp_dir!()", inspect(tmp_dir))
+    assert type("import_export.md", edit) > 3
+    stop_all()
+  end
+
   test "every example of the one on durability", %{tmp_dir: tmp_dir} do
     dir = Path.join(tmp_dir, "data")
     assert type("durability.md", &String.replace(&1, ~s("data"), inspect(dir))) > 8

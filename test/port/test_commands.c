@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "core/etf.h"
+#include "graph/algorithm.h"
 #include "support/random.h"
 #include "support/term_text.h"
 
@@ -187,8 +188,8 @@ static void expect_error(struct bench *bench, const char *op, const char *code)
 static char *dump(struct bench *bench)
 {
     struct buffer out = BUFFER(test_mem());
-    static const char *const names[] = {"p",  "s",  "o",  "l", "oo",
-                                        "om", "mo", "mm", "rr"};
+    static const char *const names[] = {"p",  "s",  "o",  "l",  "oo",
+                                        "om", "mo", "mm", "rr", "h"};
     char *copy;
 
     test_append_text(&out, call(bench, "{tables}"));
@@ -227,6 +228,7 @@ static const char *const population[] = {
     "{create_table,mm,many_to_many,#{}}",
     "{create_table,rr,to_many,#{fwd=>{s,evict}}}",
     "{create_table,g,graph,#{weight=>value}}",
+    "{create_table,h,to_one,#{}}",
     "{insert_rows,p,[one,two,three]}",
     "{insert_all,s,fwd,[1,b,{c},<<\"d\">>]}",
     "{insert_all,o,fwd,[{1,x},{b,#{y=>z}},{c,\"w\"}]}",
@@ -236,6 +238,7 @@ static const char *const population[] = {
     "{insert_all,mo,fwd,[{1,x},{2,x},{b,z},{c,z}]}",
     "{insert_all,mm,fwd,[{1,x},{1,y},{1,z},{b,x},{b,z},{c,z}]}",
     "{insert_all,rr,fwd,[{1,x},{1,y},{b,z}]}",
+    "{insert_all,h,fwd,[{a,1},{b,0}]}",
     "{put_vertices,g,[{a,one,[red]},{b,#{y=>z},[]},c]}",
     "{put_edges,g,[{a,b},{b,c,knows,3},{a,c,knows,7},{c,c}]}",
     "{contract,g,{d,e},[c],#{loops=>keep}}",
@@ -307,6 +310,45 @@ static void protocol_md_has_every_command_and_every_code(void **state)
 
         if (!strstr(commands, row))
             fail_msg("section 3 of PROTOCOL.md lacks %s", list[i].name);
+    }
+    free(text);
+}
+
+/* A word in a row of section 3.9. */
+static void expect_word(const char *row, const char *end, const char *word)
+{
+    const char *found = strstr(row, test_format("`%s`", word));
+
+    if (!found || found > end)
+        fail_msg("section 3.9 of PROTOCOL.md lacks `%s` in %.*s", word,
+                 (int)(end - row), row);
+}
+
+static void protocol_md_has_every_algorithm(void **state)
+{
+    char *text = read_protocol();
+    char *at = strstr(text, "### 3.9 ");
+    size_t count;
+    const struct algorithm *const *list = algorithm_list(&count);
+
+    (void)state;
+    assert_non_null(at);
+    for (size_t i = 0; i < count; i++) {
+        const struct algorithm *algorithm = list[i];
+        bool weights = algorithm->needs & NEED_WEIGHTS;
+        const char *end;
+
+        at = strstr(at, test_format("\n| `%s` %s|", algorithm->name,
+                                    weights ? "**w** " : ""));
+        if (!at)
+            fail_msg("section 3.9 of PROTOCOL.md lacks %s behind the one "
+                     "before it",
+                     algorithm->name);
+        end = strchr(++at, '\n');
+        for (unsigned p = 0; p < algorithm->param_count; p++)
+            expect_word(at, end, algorithm->params[p].name);
+        for (const char *const *column = algorithm->columns; *column; column++)
+            expect_word(at, end, *column);
     }
     free(text);
 }
@@ -394,7 +436,7 @@ static void each_command_answers_as_documented(void **state)
         {"{with,#{},{insert,s,fwd,q}}", "{ok,{inserted,[],[]}}"},
         {"{digest}", "{ok,#{seq=>*"},
         {"{drop_table,mm}", "{ok,dropped}"},
-        {"{tables}", "{ok,[{g,graph},{l,to_many},{mo,many_to_one},"
+        {"{tables}", "{ok,[{g,graph},{h,to_one},{l,to_many},{mo,many_to_one},"
                      "{o,to_one},{om,one_to_many},{oo,one_to_one},{p,pom},"
                      "{rr,to_many},{s,set}]}"},
     };
@@ -598,7 +640,7 @@ static const char *const valid[][8] = {
     {"bfs", "g", "a", "#{vertices=>{'=/=',key,b}}"},
     {"dfs", "mm", "1", "#{limit=>2}"},
     {"reachable", "g", "a", "b", "#{}"},
-    {"shortest_path", "g", "a", "b", "#{heuristic=>{o,lookup}}"},
+    {"shortest_path", "g", "a", "b", "#{heuristic=>{h,lookup}}"},
     {"shortest_paths_to", "g", "a", "[b]", "#{weighted=>true}"},
     {"all_shortest_paths", "g", "a", "b", "#{degree=>5}"},
     {"k_shortest_paths", "g", "a", "{d,e}", "3", "#{weighted=>true}"},
@@ -677,6 +719,7 @@ static const char *const odd_terms[] = {
     "mo",
     "rr",
     "g",
+    "h",
     "a",
     "any",
     "nil",
@@ -1465,6 +1508,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_is_found_and_nothing_else),
         cmocka_unit_test(protocol_md_has_every_command_and_every_code),
+        cmocka_unit_test(protocol_md_has_every_algorithm),
         cmocka_unit_test(each_command_answers_as_documented),
         cmocka_unit_test(each_error_has_its_code),
         cmocka_unit_test(error_details_say_where),
