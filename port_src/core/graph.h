@@ -325,9 +325,13 @@ enum outcome {
     OUTCOME_EXISTS,   /* it was there as it is to be: nothing changed */
 };
 
+/* Labels of one vertex. */
+#define GRAPH_VERTEX_LABELS_MAX 1000
+
 /*
  * Puts a vertex with its value and exactly these labels (encoded, in any
- * order; equal ones count once). O(log n) a label.
+ * order; equal ones count once). O(log n) a label. ST_TOO_BIG for more of them
+ * than there may be.
  */
 enum status graph_put_vertex(struct graph_writer *writer, struct bytes vertex,
                              struct bytes value, const struct bytes *labels,
@@ -387,6 +391,10 @@ enum merge_rule {
     MERGE_PUT, /* a term that is given */
 };
 
+/* What a vertex stands for may take so many bytes as a term: an expansion tells
+ * of it, and must fit into a reply. */
+#define GRAPH_CONTRACTED_BYTES_MAX (24u << 20)
+
 struct contract_rules {
     enum merge_rule value; /* of the super-vertex, from its members */
     struct bytes put_value;
@@ -400,7 +408,9 @@ struct contract_rules {
  * graph_expand() undoes it. `super` may be one of them, and else must not be
  * there. Its labels are all of theirs. O(edges * log n).
  * Errors: ST_NO_VERTEX; ST_BAD_ARGUMENT for a value that is no number where the
- * rule wants one, for no members or one that is there twice; those of above.
+ * rule wants one, a sum that is not finite, no members or one that is there
+ * twice; ST_TOO_BIG for too many labels or GRAPH_CONTRACTED_BYTES_MAX;
+ * ST_TOO_DEEP for too many contractions within one another; those of above.
  */
 enum status graph_contract(struct graph_writer *writer, struct bytes super,
                            const struct bytes *members, size_t count,

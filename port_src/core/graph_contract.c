@@ -46,12 +46,14 @@ static bool term_whole(struct bytes term, int64_t *ret)
         *ret = term.data[1];
     else if (term.data[0] == ETF_INTEGER)
         *ret = (int32_t)load_be32(term.data + 1);
-    else if (term.data[0] == ETF_SMALL_BIG && term.data[1] <= 7) {
-        *ret = 0;
+    else if (term.data[0] == ETF_SMALL_BIG && term.data[1] <= 8) {
+        uint64_t size = 0;
+
         for (unsigned i = term.data[1]; i > 0; i--)
-            *ret = *ret << 8 | term.data[2 + i];
-        if (term.data[2])
-            *ret = -*ret;
+            size = size << 8 | term.data[2 + i];
+        if (size > INT64_MAX)
+            return false;
+        *ret = term.data[2] ? -(int64_t)size : (int64_t)size;
     } else {
         return false;
     }
@@ -73,9 +75,18 @@ static bool value_number(const struct merged *merged, struct bytes *term,
     return true;
 }
 
+/* Is the one number below the other? Whole ones are compared as such. */
+static bool is_below(bool exact, int64_t whole, double real, int64_t other,
+                     double other_real)
+{
+    return exact ? whole < other : real < other_real;
+}
+
 static void merge_number(struct merged *merged, bool is_whole, int64_t whole,
                          double real)
 {
+    bool exact = merged->exact && is_whole;
+
     if (!merged->numbers++) {
         merged->exact = is_whole;
         merged->whole = whole;
@@ -91,8 +102,9 @@ static void merge_number(struct merged *merged, bool is_whole, int64_t whole,
         break;
     case MERGE_MIN:
     case MERGE_MAX:
-        if ((merged->rule == MERGE_MIN) == (real < merged->real) &&
-            real != merged->real) {
+        if (merged->rule == MERGE_MIN
+                ? is_below(exact, whole, real, merged->whole, merged->real)
+                : is_below(exact, merged->whole, merged->real, whole, real)) {
             merged->exact = is_whole;
             merged->whole = whole;
             merged->real = real;
@@ -136,6 +148,7 @@ static enum status put_i64(struct buffer *out, int64_t value)
     return buffer_append(out, bytes_of(big, 3u + big[1]));
 }
 
+/* ST_BAD_ARGUMENT for a sum that no term can hold. */
 static enum status put_number(struct buffer *out, const struct merged *merged)
 {
     uint8_t real[9] = {ETF_NEW_FLOAT};
@@ -143,6 +156,8 @@ static enum status put_number(struct buffer *out, const struct merged *merged)
 
     if (merged->exact)
         return put_i64(out, merged->whole);
+    if (!isfinite(merged->real))
+        return ST_BAD_ARGUMENT;
     memcpy(&bits, &merged->real, sizeof(bits));
     store_be64(real + 1, bits);
     return buffer_append(out, bytes_of(real, sizeof(real)));
@@ -414,6 +429,8 @@ static int by_key(const void *a, const void *b)
     return order ? order : (x->key > y->key) - (x->key < y->key);
 }
 
+static const char not_finite[] = "the sum of the values is not finite";
+
 static enum status put_merged(struct contraction *c, struct bytes super,
                               const struct item *item,
                               const struct merged *merged)
@@ -477,6 +494,8 @@ static enum status put_super(struct contraction *c, struct bytes super)
     }
     c->value.first = buffer_bytes(&c->first);
     st = merge_result(&c->value, c->rules->put_value, &c->scratch);
+    if (st == ST_BAD_ARGUMENT)
+        st = fail(c->writer, st, not_finite, super);
     if (st == ST_OK)
         st = graph_put_vertex(c->writer, super, buffer_bytes(&c->scratch),
                               labels, c->label_count, &outcome);
@@ -493,6 +512,25 @@ static enum status put_list(struct buffer *out, uint32_t count,
     if (st == ST_OK)
         st = buffer_append(out, buffer_bytes(terms));
     return st < 0 ? st : etf_put_nil(out);
+}
+
+/* What is kept must fit into a record of a checkpoint, and into a reply. */
+static enum status check_term(struct graph_writer *writer, struct bytes super,
+                              struct bytes term)
+{
+    size_t size;
+
+    if (term.size > GRAPH_CONTRACTED_BYTES_MAX)
+        return fail(writer, ST_TOO_BIG,
+                    "what the vertex would stand for takes more than 24 MiB; "
+                    "contract less at once",
+                    super);
+    if (etf_validate(term, &size, NULL) == ST_TOO_DEEP)
+        return fail(writer, ST_TOO_DEEP,
+                    "contractions would stand in one another more than about "
+                    "330 deep; contract the members in one step",
+                    super);
+    return ST_OK;
 }
 
 static enum status contract(struct contraction *c, struct bytes super,
@@ -519,6 +557,8 @@ static enum status contract(struct contraction *c, struct bytes super,
         st = put_list(term, (uint32_t)c->id_count, &c->members);
     if (st == ST_OK)
         st = put_list(term, c->edge_count, &c->edges);
+    if (st == ST_OK)
+        st = check_term(c->writer, super, buffer_bytes(term));
     if (st == ST_OK)
         st = graph_set_contracted(c->writer, super, buffer_bytes(term));
     return st;
@@ -591,8 +631,8 @@ static struct bytes take_term(const uint8_t **at)
 static enum status restore_member(struct graph_writer *writer,
                                   const uint8_t **at, struct buffer *keys)
 {
-    struct bytes labels[1000];
-    size_t ends[1001];
+    struct bytes labels[GRAPH_VERTEX_LABELS_MAX];
+    size_t ends[GRAPH_VERTEX_LABELS_MAX + 1];
     struct bytes value, list, inner, vertex;
     const uint8_t *label;
     uint32_t count;
@@ -608,7 +648,7 @@ static enum status restore_member(struct graph_writer *writer,
     inner = take_term(at);
     label = list.data;
     count = list_length(&label);
-    REQUIRE(count <= 1000);
+    REQUIRE(count <= GRAPH_VERTEX_LABELS_MAX);
     for (uint32_t i = 0; st == ST_OK && i < count; i++) {
         st = key_encode(take_term(&label), keys);
         ends[i + 1] = keys->size;

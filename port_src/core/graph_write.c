@@ -530,7 +530,17 @@ static enum status set_labels(struct graph_writer *writer, uint64_t id,
         *ret_changed |= inserted;
     }
     if (st == ST_OK) {
+        size_t distinct = 0;
+
         qsort(ids, count, sizeof(*ids), by_id);
+        for (size_t i = 0; i < count; i++)
+            distinct += !i || ids[i] != ids[i - 1];
+        if (distinct > GRAPH_VERTEX_LABELS_MAX)
+            st = store_fail(store, ST_TOO_BIG,
+                            "a vertex would have more than 1000 labels",
+                            table_name(writer->table), NONE);
+    }
+    if (st == ST_OK) {
         st = drop_labels(writer, id, ids, count, ret_changed);
     }
     mem_free(store->mem, ids, (count + 1) * sizeof(*ids));

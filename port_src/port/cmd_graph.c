@@ -8,9 +8,6 @@
 #include "core/graph.h"
 #include "port/call.h"
 
-/* Labels that one vertex may be given. */
-#define VERTEX_LABELS_MAX 1000
-
 enum status call_graph_table(struct call *call)
 {
     enum status st = call_table(call);
@@ -82,7 +79,7 @@ static enum status take_labels(struct call *call, struct reader *reader,
                                struct bytes *room, size_t *ret_count)
 {
     struct buffer *bytes = call_scratch(call, SCRATCH_TO);
-    size_t ends[VERTEX_LABELS_MAX];
+    size_t ends[GRAPH_VERTEX_LABELS_MAX];
     struct list list;
     size_t count = 0;
     size_t start = 0;
@@ -90,7 +87,7 @@ static enum status take_labels(struct call *call, struct reader *reader,
 
     if (!reader_list(reader, &list))
         return call_bad(call, labels_text);
-    if (list.left > VERTEX_LABELS_MAX)
+    if (list.left > GRAPH_VERTEX_LABELS_MAX)
         return call_bad(call, labels_text);
     while (list.left > 0) {
         st = key_encode(reader_term(list_next(&list)), bytes);
@@ -133,7 +130,7 @@ static enum status vertex_arguments(struct call *call, struct vertex *ret)
 
 enum status cmd_put_vertex(struct call *call)
 {
-    struct bytes labels[VERTEX_LABELS_MAX];
+    struct bytes labels[GRAPH_VERTEX_LABELS_MAX];
     struct vertex vertex = {.labels = labels};
     struct graph_writer writer;
     enum outcome outcome;
@@ -156,7 +153,7 @@ static enum status no_vertex(struct call *call, struct bytes key)
 
 enum status cmd_update_vertex(struct call *call)
 {
-    struct bytes labels[VERTEX_LABELS_MAX];
+    struct bytes labels[GRAPH_VERTEX_LABELS_MAX];
     struct vertex vertex = {.labels = labels};
     struct graph_writer writer;
     struct graph graph;
@@ -202,7 +199,7 @@ static enum status put_listed_vertex(struct call *call,
 
 enum status cmd_put_vertices(struct call *call)
 {
-    struct bytes labels[VERTEX_LABELS_MAX];
+    struct bytes labels[GRAPH_VERTEX_LABELS_MAX];
     struct graph_writer writer;
     struct list list;
     uint64_t count = 0;

@@ -232,17 +232,53 @@ static bool is_any(struct reader label)
     return reader_atom(&label, &word) && bytes_equal(word, BYTES("any"));
 }
 
-/* Is there an edge between two vertices, whatever its label? One search for
- * each label that there is. */
-static bool has_any_edge(const struct graph *graph, uint64_t from, uint64_t to)
+/* The same by a walk over what is at one end, where that is less. */
+static enum status walk_to(struct call *call, const struct graph *graph,
+                           enum graph_part side, uint64_t from, uint64_t to,
+                           bool *ret)
+{
+    struct tree_entry entry = {.buffer = BUFFER(call->commands->mem)};
+    struct graph_arcs arcs;
+    struct graph_arc arc;
+    bool found = true;
+    enum status st = ST_OK;
+
+    graph_arcs_init(&arcs, graph, side, from, GRAPH_LABEL_ANY, &entry);
+    while (st == ST_OK && found && !*ret) {
+        st = graph_arcs_next(&arcs, &arc, &found);
+        *ret = st == ST_OK && found && arc.other == to;
+    }
+    buffer_free(&entry.buffer);
+    return st;
+}
+
+/*
+ * Is there an edge between two vertices, whatever its label? One search for
+ * each label that there is, or one step for each edge at one of them.
+ */
+static enum status has_any_edge(struct call *call, const struct graph *graph,
+                                uint64_t from, uint64_t to, bool *ret)
 {
     uint64_t labels = table_count(graph->parts[GRAPH_LABELS]);
     struct bytes value;
+    uint64_t out, in;
 
-    for (uint64_t label = 0; label <= labels; label++)
-        if (graph_find_edge(graph, from, to, label, &value))
-            return true;
-    return false;
+    *ret = false;
+    if (graph->options.undirected && from > to) {
+        uint64_t other = from;
+
+        from = to;
+        to = other;
+    }
+    out = graph_degree(graph, GRAPH_OUT, from, GRAPH_LABEL_ANY);
+    in = graph_degree(graph, GRAPH_IN, to, GRAPH_LABEL_ANY);
+    if (out <= in && out < 8 * labels)
+        return walk_to(call, graph, GRAPH_OUT, from, to, ret);
+    if (in < out && in < 8 * labels)
+        return walk_to(call, graph, GRAPH_IN, to, from, ret);
+    for (uint64_t label = 0; label <= labels && !*ret; label++)
+        *ret = graph_find_edge(graph, from, to, label, &value);
+    return ST_OK;
 }
 
 enum status cmd_has_edge(struct call *call)
@@ -272,10 +308,12 @@ enum status cmd_has_edge(struct call *call)
     reader_term(&call->args);
     if (st < 0)
         return st;
-    put_bool(call->out, graph_find(&graph, from, &ids[0]) &&
-                            graph_find(&graph, to, &ids[1]) &&
-                            has_any_edge(&graph, ids[0], ids[1]));
-    return ST_OK;
+    found = false;
+    if (graph_find(&graph, from, &ids[0]) && graph_find(&graph, to, &ids[1]))
+        st = has_any_edge(call, &graph, ids[0], ids[1], &found);
+    if (st == ST_OK)
+        put_bool(call->out, found);
+    return st;
 }
 
 /* What a super-vertex stands for. */

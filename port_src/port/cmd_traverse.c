@@ -143,6 +143,7 @@ static enum status put_levels(struct local *local, const struct nodes *nodes,
     struct numbers level = NUMBERS(local->mem);
     struct writer *out = local->call->out;
     enum status st = local_rows_begin(local, walked);
+    enum status sorted = ST_OK;
     uint32_t place = 0;
 
     while (place < nodes->count && st == ST_OK) {
@@ -153,7 +154,10 @@ static enum status put_levels(struct local *local, const struct nodes *nodes,
                st == ST_OK;
              place++)
             st = numbers_add(&level, nodes->array[place].vertex);
-        numbers_sort(&level, 0);
+        if (st == ST_OK)
+            sorted = numbers_sort_within(&level, 0, &local->budget);
+        if (sorted < 0 && sorted != ST_DEADLINE)
+            st = sorted;
         for (size_t i = 0; i < level.count && st == ST_OK; i++) {
             put_tuple(out, 2);
             st = local_put_vertex(local, level.array[i]);
@@ -161,6 +165,8 @@ static enum status put_levels(struct local *local, const struct nodes *nodes,
             if (st == ST_OK)
                 st = local_row_done(local);
         }
+        if (st == ST_OK) /* those were not all of the level */
+            st = sorted;
     }
     numbers_free(&level);
     return local_rows_end(local, walked, st);
@@ -541,7 +547,8 @@ static enum status common(struct local *local, bool share)
     if (!share)
         st = put_vertices(local, &found, st);
     else if (st == ST_OK)
-        local_put_float(local, all ? (double)found.count / (double)all : 0.0);
+        put_float(local->call->out,
+                  all ? (double)found.count / (double)all : 0.0);
     numbers_free(&found);
     return st;
 }
@@ -603,19 +610,44 @@ static enum status put_vertex_element(struct local *local, uint64_t vertex)
     return st < 0 ? st : local_row_done(local);
 }
 
+/* Of an undirected edge the lesser vertex is told first. */
+static enum status order_ends(struct local *local, uint64_t ends[2])
+{
+    struct buffer first = BUFFER(local->mem);
+    uint64_t from = ends[0];
+    struct bytes key;
+    enum status st;
+
+    if (!source_is_undirected(local->source))
+        return ST_OK;
+    st = source_vertex_key(local->source, ends[0], &key);
+    if (st == ST_OK)
+        st = buffer_append(&first, key);
+    if (st == ST_OK)
+        st = source_vertex_key(local->source, ends[1], &key);
+    if (st == ST_OK && bytes_compare(buffer_bytes(&first), key) > 0) {
+        ends[0] = ends[1];
+        ends[1] = from;
+    }
+    buffer_free(&first);
+    return st;
+}
+
 /* {edge, From, To, Label, Value} */
 static enum status put_edge_element(void *context, uint64_t from,
                                     const struct arc *arc)
 {
     struct local *local = context;
     struct writer *out = local->call->out;
-    enum status st;
+    uint64_t ends[2] = {from, arc->other};
+    enum status st = order_ends(local, ends);
 
     put_tuple(out, 5);
     put_atom(out, "edge");
-    st = local_put_vertex(local, from);
     if (st == ST_OK)
-        st = local_put_vertex(local, arc->other);
+        st = local_put_vertex(local, ends[0]);
+    if (st == ST_OK)
+        st = local_put_vertex(local, ends[1]);
     if (st < 0)
         return st;
     put_term(out, source_label(local->source, arc->label));

@@ -399,6 +399,8 @@ static enum status option_depth(struct local *local)
     if (!take_count(&local->call->args, &local->t.depth))
         return call_bad(local->call,
                         "depth is a number of edges, an integer from 0 on");
+    if (local->t.depth == UINT64_MAX) /* which stands for none given */
+        local->t.depth--;
     return ST_OK;
 }
 
@@ -588,22 +590,12 @@ enum status local_put_way(struct local *local, const uint64_t *vertices,
     return st;
 }
 
-void local_put_float(struct local *local, double value)
-{
-    uint8_t term[9] = {ETF_NEW_FLOAT};
-    uint64_t bits;
-
-    memcpy(&bits, &value, sizeof(bits));
-    store_be64(term + 1, bits);
-    put_term(local->call->out, bytes_of(term, sizeof(term)));
-}
-
 void local_put_length(struct local *local, double length)
 {
     if (fabs(length) <= 0x1p53 && length == trunc(length))
         put_i64(local->call->out, (int64_t)length);
     else
-        local_put_float(local, length);
+        put_float(local->call->out, length);
 }
 
 /* Has a limit ended it, so that what was found is an answer? */

@@ -75,7 +75,6 @@ enum status local_put_way(struct local *local, const uint64_t *vertices,
                           size_t count);
 
 /* Puts a float; and a length, which is an integer if it is a whole number. */
-void local_put_float(struct local *local, double value);
 void local_put_length(struct local *local, double length);
 
 /*

@@ -581,11 +581,11 @@ static void wait_begin(struct projected_wait *wait, struct projected *projected,
 {
     wait->projected = projected;
     wait->needs = needs;
-    wait->next = projected->waits;
-    wait->place = &projected->waits;
-    if (wait->next)
-        wait->next->place = &wait->next;
-    projected->waits = wait;
+    wait->next = NULL;
+    wait->place = &projected->waits; /* behind those that came before */
+    while (*wait->place)
+        wait->place = &(*wait->place)->next;
+    *wait->place = wait;
 }
 
 void projected_wait_end(struct projected_wait *wait)
@@ -874,6 +874,11 @@ const struct graph_image *projected_image(const struct projected *projected)
 uint64_t projected_shows(const struct projected *projected)
 {
     return projected->shows;
+}
+
+uint64_t projected_seq(const struct projected *projected)
+{
+    return projected->seq;
 }
 
 size_t projected_bytes(const struct projected *projected)

@@ -224,6 +224,74 @@ static void many_vertices_are_one(void **state)
     bench_close(&bench);
 }
 
+/* `count` labels that begin with a letter. */
+static const char *labels_of(char letter, unsigned count)
+{
+    static char text[2][16000];
+    static unsigned next;
+    char *out = text[next++ % 2];
+    size_t size = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        size += (size_t)sprintf(out + size, "%s%c%u", i ? "," : "", letter, i);
+    return out;
+}
+
+static void contractions_have_bounds(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench);
+    expect(&bench, "{create_table,g,graph,#{}}", "{ok,created}");
+    expect(&bench,
+           test_format("{put_vertex,g,1,nil,[%s]}", labels_of('l', 1000)),
+           "{ok,*");
+    expect(&bench,
+           test_format("{put_vertex,g,2,nil,[%s]}", labels_of('m', 1000)),
+           "{ok,*");
+    expect_within(&bench, "{contract,g,s,[1,2],#{}}", "{error,{too_big,");
+    expect_within(
+        &bench, test_format("{put_vertex,g,3,nil,[%s]}", labels_of('n', 1001)),
+        "{error,{bad_argument,");
+    /* Each level of contractions nests three of the term. */
+    expect(&bench, "{put_vertex,g,z0,nil,[]}", "{ok,*");
+    for (unsigned i = 1; i < 332; i++) {
+        expect(&bench, test_format("{put_vertex,g,y%u,nil,[]}", i), "{ok,*");
+        expect(&bench,
+               test_format("{contract,g,z%u,[z%u,y%u],#{}}", i, i - 1, i),
+               "{ok,*");
+    }
+    for (unsigned i = 332; i < 340; i++)
+        expect(&bench, test_format("{put_vertex,g,y%u,nil,[]}", i), "{ok,*");
+    for (unsigned i = 332;
+         strncmp(call(&bench, test_format("{contract,g,z%u,[z%u,y%u],"
+                                          "#{}}",
+                                          i, i - 1, i)),
+                 "{error,{too_deep,", 17) != 0;
+         i++)
+        assert_true(i < 338);
+    bench_close(&bench);
+}
+
+static void whole_numbers_stay_exact(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench);
+    expect(&bench, "{create_table,w,graph,#{weight=>value}}", "{ok,created}");
+    expect(&bench,
+           "{put_edges,w,[{3,7,nil,36028797018963968},"
+           "{4,7,nil,36028797018963969},{5,7,nil,-2}]}",
+           "{ok,{3,[],[]}}");
+    expect(&bench, "{contract,w,x,[3,4],#{edges=>max}}", "{ok,*");
+    expect(&bench, "{get_edge,w,x,7,nil}", "{ok,{value,36028797018963969}}");
+    expect(&bench, "{contract,w,y,[x,5],#{edges=>sum}}", "{ok,*");
+    expect(&bench, "{get_edge,w,y,7,nil}", "{ok,{value,36028797018963967}}");
+    bench_close(&bench);
+}
+
 /* What the log makes of it, and what a checkpoint does. */
 static void it_is_there_again(void **state)
 {
@@ -349,6 +417,8 @@ int main(void)
         cmocka_unit_test(undirected_edges_have_two_names),
         cmocka_unit_test(pages_go_over_all),
         cmocka_unit_test(many_vertices_are_one),
+        cmocka_unit_test(contractions_have_bounds),
+        cmocka_unit_test(whole_numbers_stay_exact),
         cmocka_unit_test(it_is_there_again),
         cmocka_unit_test(snapshots_and_forks_have_graphs),
         cmocka_unit_test(commits_see_what_others_did),

@@ -273,6 +273,9 @@ static void undirected_graphs_have_no_direction(void **state)
         {"{degree,u,b,#{edges=>{'>=',value,0}}}", "{ok,4}"},
         {"{shortest_path,u,c,a,#{}}", "{ok,{2,[c,b,a]}}"},
         {"{shortest_path,u,c,a,#{weighted=>true}}", "{ok,{5,[c,b,a]}}"},
+        /* The lesser end first, though z was there before y. */
+        {"{subgraph,u,[z,y],#{}}", "{ok,{[{vertex,z,nil,[]},{vertex,y,nil,[]}],"
+                                   "[{edge,y,z,nil,nil}]}}"},
         {"{subgraph,u,[c,b],#{}}", "{ok,{[{vertex,c,nil,[]},{vertex,b,nil,[]}],"
                                    "[{edge,b,b,nil,1},{edge,b,c,nil,3}]}}"},
     };
@@ -283,6 +286,7 @@ static void undirected_graphs_have_no_direction(void **state)
     bench_open(&host.bench);
     expect(&host.bench,
            "{create_table,u,graph,#{directed=>false,weight=>value}}", "{ok,*");
+    expect(&host.bench, "{put_edge,u,z,y,nil,nil}", "{ok,{inserted,[],[]}}");
     expect(&host.bench, "{put_edges,u,[{a,b,nil,2},{b,c,nil,3},{b,b,nil,1}]}",
            "{ok,*");
     for (size_t i = 0; i < COUNT(undirected); i++)
@@ -553,16 +557,19 @@ static void any_argument_is_survived(void **state)
 /* --- limits, and workers ----------------------------------------------------
  */
 
-/* hub -> 0 .. 999 -> end */
+/* hub -> 0 .. 999 -> end, which came in this order. */
 static void make_hub(struct bench *bench)
 {
     struct buffer op = BUFFER(test_mem());
 
     expect(bench, "{create_table,h,graph,#{}}", "{ok,*");
-    test_append_text(&op, "{put_edges,h,[");
+    test_append_text(&op, "{batch,[{put_vertices,h,[hub");
+    for (int i = 0; i < 1000; i++)
+        test_append_text(&op, test_format(",%d", i));
+    test_append_text(&op, ",end]},{put_edges,h,[");
     for (int i = 0; i < 1000; i++)
         test_append_text(&op, test_format("{hub,%d},", i));
-    test_append_text(&op, "{999,end}]}");
+    test_append_text(&op, "{999,end}]}]}");
     test_append(&op, "", 1);
     expect(bench, (const char *)op.data, "{ok,*");
     buffer_free(&op);

@@ -90,6 +90,14 @@ defmodule Rhizome.Options do
       {:age, :unset,
        "How old a snapshot or a fork may become, in milliseconds or `:infinity`. An older one is " <>
          "released, and fails with `:no_snapshot`. The daemon's default is an hour."},
+    threads:
+      {:positive, :unset,
+       "Threads that one run of an algorithm may have at most, up to 64. The daemon's default is " <>
+         "one for each core."},
+    projection_cache:
+      {:bytes, :unset,
+       "Bytes of projections that are kept for the next run while nobody uses them. The daemon's " <>
+         "default is 1 GiB."},
     frame_bytes_max:
       {:frame_bytes, :unset,
        "The largest request and the largest reply, from 1 KiB to 1 GiB; a page of a walk ends " <>

@@ -65,6 +65,8 @@ defmodule Rhizome.Startup do
       {"--memory-limit", options.memory_limit},
       {"--frame-bytes-max", options[:frame_bytes_max]},
       {"--snapshots-max", options[:max_snapshots]},
+      {"--threads", options[:threads]},
+      {"--projection-cache", options[:projection_cache]},
       {"--snapshot-age-max", age(options[:max_snapshot_age])}
     ]
 
