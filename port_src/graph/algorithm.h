@@ -110,6 +110,11 @@ struct algorithm {
     const struct param_spec *params;
     unsigned param_count;
 
+    /* What the fields of a row are called, in their order, `vertex` first where
+     * there is a row for each; NULL behind them. Some may be left out: those of
+     * weights where there are none, or of rows of another kind. */
+    const char *const columns[COLUMNS_MAX + 2];
+
     /* Bytes that a run takes at most beyond the projection, its result
      * included. */
     uint64_t (*estimate)(const struct projection *shape,

@@ -581,11 +581,11 @@ static void betweenness_team(struct run *run, void *context, unsigned thread)
     uint64_t from;
     uint64_t to;
 
-    fill(run, walker->sums, 0, n * sizeof(double));
+    run_fill(run, walker->sums, 0, n * sizeof(double));
     if (!b->weighted) {
-        fill(run, walker->flow[0], 0, n * sizeof(struct four));
-        fill(run, walker->flow[1], 0, n * sizeof(struct four));
-        fill(run, walker->member, 0, bit_words(n) * sizeof(uint64_t));
+        run_fill(run, walker->flow[0], 0, n * sizeof(struct four));
+        run_fill(run, walker->flow[1], 0, n * sizeof(struct four));
+        run_fill(run, walker->member, 0, bit_words(n) * sizeof(uint64_t));
     }
     walker->work = RUN_CHECK_WORK;
     while (chunks_take(&b->chunks, b->source_count, b->width, &from, &to)) {
@@ -819,6 +819,7 @@ const struct algorithm betweenness_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = betweenness_params,
     .param_count = BC_PARAMS,
+    .columns = {"vertex", "centrality"},
     .estimate = betweenness_estimate,
     .run = betweenness_run,
 };

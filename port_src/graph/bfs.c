@@ -292,8 +292,10 @@ static bool begin_walk(struct walk *walk)
     size_t from = (size_t)bfs->n * walk->thread / walk->run->threads;
     size_t to = (size_t)bfs->n * (walk->thread + 1) / walk->run->threads;
 
-    fill(walk->run, bfs->levels + from, 0xff, (to - from) * sizeof(uint64_t));
-    fill(walk->run, bfs->parents + from, 0xff, (to - from) * sizeof(uint32_t));
+    run_fill(walk->run, bfs->levels + from, 0xff,
+             (to - from) * sizeof(uint64_t));
+    run_fill(walk->run, bfs->parents + from, 0xff,
+             (to - from) * sizeof(uint32_t));
     run_barrier(walk->run);
     if (walk->thread == 0) {
         if (bfs->source->vertex != NO_VERTEX)
@@ -447,6 +449,7 @@ const struct algorithm bfs_algorithm = {
     .needs = NEED_OUT | NEED_IN,
     .params = bfs_params,
     .param_count = BFS_PARAMS,
+    .columns = {"vertex", "level", "parent"},
     .estimate = bfs_estimate,
     .run = bfs_run,
 };

@@ -209,6 +209,7 @@ static uint64_t points_estimate(const struct projection *shape,
 const struct algorithm articulation_points_algorithm = {
     .name = "articulation_points",
     .needs = NEED_BOTH,
+    .columns = {"vertex", "articulation_point"},
     .estimate = points_estimate,
     .run = points_run,
 };
@@ -286,6 +287,7 @@ static uint64_t bridges_estimate(const struct projection *shape,
 const struct algorithm bridges_algorithm = {
     .name = "bridges",
     .needs = NEED_BOTH | NEED_OUT,
+    .columns = {"from", "to"},
     .estimate = bridges_estimate,
     .run = bridges_run,
 };

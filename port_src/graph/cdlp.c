@@ -111,7 +111,7 @@ static void cdlp_team(struct run *run, void *context, unsigned thread)
     uint32_t from = (uint32_t)((uint64_t)cdlp->n * thread / run->threads);
     uint32_t to = (uint32_t)((uint64_t)cdlp->n * (thread + 1) / run->threads);
 
-    fill(run, counts, 0, cdlp->n * sizeof(uint32_t));
+    run_fill(run, counts, 0, cdlp->n * sizeof(uint32_t));
     for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
         cdlp->labels[0][v] = v;
     if (team_stops(run, thread, &cdlp->stop))
@@ -201,6 +201,7 @@ const struct algorithm cdlp_algorithm = {
     .needs = NEED_OUT | NEED_IN,
     .params = cdlp_params,
     .param_count = 1,
+    .columns = {"vertex", "label"},
     .estimate = cdlp_estimate,
     .run = cdlp_run,
 };

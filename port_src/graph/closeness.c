@@ -698,6 +698,7 @@ const struct algorithm closeness_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = closeness_params,
     .param_count = NEAR_PARAMS,
+    .columns = {"vertex", "score"},
     .estimate = near_estimate,
     .run = closeness_run,
 };
@@ -721,6 +722,7 @@ const struct algorithm harmonic_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = harmonic_params,
     .param_count = NEAR_PARAMS,
+    .columns = {"vertex", "score"},
     .estimate = near_estimate,
     .run = harmonic_run,
 };

@@ -222,8 +222,8 @@ static enum status closure_search(struct closure *c)
     /* What the search does not need any longer. */
     c->rows = c->space.next;
     c->row_counts = c->space.stack;
-    memset(c->rows, 0, (size_t)n * sizeof(c->rows[0]));
-    return reach_all(c);
+    st = run_fill(c->pace.run, c->rows, 0, (size_t)n * sizeof(c->rows[0]));
+    return st < 0 ? st : reach_all(c);
 }
 
 static enum status closure_run(struct run *run,
@@ -273,6 +273,7 @@ const struct algorithm transitive_closure_algorithm = {
     .needs = NEED_OUT,
     .params = closure_params,
     .param_count = CLOSURE_PARAMS,
+    .columns = {"from", "to"},
     .estimate = closure_estimate,
     .run = closure_run,
 };
@@ -460,6 +461,7 @@ static uint64_t reduction_estimate(const struct projection *shape,
 const struct algorithm transitive_reduction_algorithm = {
     .name = "transitive_reduction",
     .needs = NEED_OUT | NEED_IN,
+    .columns = {"from", "to"},
     .estimate = reduction_estimate,
     .run = reduction_run,
 };

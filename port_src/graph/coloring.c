@@ -72,11 +72,12 @@ static enum status coloring_run(struct run *run,
     if (!color)
         goto done;
     st = core_peel(&pace, projection->both, core, order, &degeneracy);
-    if (st < 0)
-        goto done;
-    memset(core, 0, (size_t)n * sizeof(core[0]));
-    memset(color, 0xFF, (size_t)n * sizeof(color[0]));
-    st = color_all(&pace, projection->both, order, core, color, &colors);
+    if (st == ST_OK)
+        st = run_fill(run, core, 0, (size_t)n * sizeof(core[0]));
+    if (st == ST_OK)
+        st = run_fill(run, color, 0xFF, (size_t)n * sizeof(color[0]));
+    if (st == ST_OK)
+        st = color_all(&pace, projection->both, order, core, color, &colors);
     if (st < 0)
         goto done;
     ret->per_vertex = true;
@@ -105,6 +106,7 @@ static uint64_t coloring_estimate(const struct projection *shape,
 const struct algorithm k1_coloring_algorithm = {
     .name = "k1_coloring",
     .needs = NEED_BOTH,
+    .columns = {"vertex", "color"},
     .estimate = coloring_estimate,
     .run = coloring_run,
 };

@@ -56,9 +56,11 @@ static enum status sort_by_degree(struct pace *pace, uint32_t n,
                                   uint32_t *order, uint32_t *place)
 {
     uint32_t sum = 0;
-    enum status st;
+    enum status st =
+        run_fill(pace->run, begins, 0, (size_t)n * sizeof(begins[0]));
 
-    memset(begins, 0, (size_t)n * sizeof(begins[0]));
+    if (st < 0)
+        return st;
     for (uint32_t v = 0; v < n; v++) {
         begins[degree[v]]++;
         st = pace_tick(pace);
@@ -201,6 +203,7 @@ static uint64_t core_estimate(const struct projection *shape,
 const struct algorithm k_core_algorithm = {
     .name = "k_core",
     .needs = NEED_BOTH,
+    .columns = {"vertex", "core"},
     .estimate = core_estimate,
     .run = core_run,
 };

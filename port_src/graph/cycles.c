@@ -198,6 +198,7 @@ static uint64_t one_estimate(const struct projection *shape,
 const struct algorithm cycle_algorithm = {
     .name = "cycle",
     .needs = NEED_OUT,
+    .columns = {"cycle"},
     .estimate = one_estimate,
     .run = one_run,
 };
@@ -713,6 +714,7 @@ const struct algorithm cycles_algorithm = {
     .needs = NEED_OUT | NEED_IN,
     .params = cycles_params,
     .param_count = CYCLES_PARAMS,
+    .columns = {"cycle"},
     .estimate = cycles_estimate,
     .run = cycles_run,
 };

@@ -141,6 +141,8 @@ static uint64_t degree_estimate(const struct projection *shape,
 const struct algorithm degree_algorithm = {
     .name = "degree",
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
+    .columns = {"vertex", "out", "in", "total", "out_weight", "in_weight",
+                "total_weight"},
     .estimate = degree_estimate,
     .run = degree_run,
 };

@@ -158,12 +158,14 @@ static enum status find_levels(struct flow *flow)
 {
     uint32_t head = 0;
     uint32_t tail = 0;
+    enum status st = run_fill(flow->pace.run, flow->level, 0xff,
+                              flow->out->n * sizeof(uint32_t));
 
-    memset(flow->level, 0xff, flow->out->n * sizeof(uint32_t));
+    if (st < 0)
+        return st;
     meet(flow, flow->source, 0, &tail);
     while (head < tail && flow->level[flow->target] == NO_LEVEL) {
-        enum status st = meet_next(flow, flow->queue[head++], &tail);
-
+        st = meet_next(flow, flow->queue[head++], &tail);
         if (st < 0)
             return st;
     }
@@ -247,11 +249,13 @@ static enum status block(struct run *run, struct flow *flow)
 {
     uint32_t v = flow->target;
     uint32_t steps = 0;
+    enum status st =
+        run_fill(run, flow->next, 0, flow->out->n * sizeof(uint64_t));
 
-    memset(flow->next, 0, flow->out->n * sizeof(uint64_t));
+    if (st < 0)
+        return st;
     for (;;) {
         uint32_t from;
-        enum status st;
 
         if (v == flow->source) {
             run_progress(run, atomic_load(&run->done) + 1, 0);
@@ -470,6 +474,7 @@ const struct algorithm max_flow_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = params,
     .param_count = sizeof(params) / sizeof(params[0]),
+    .columns = {"vertex", "source_side", "from", "to", "flow"},
     .estimate = flow_estimate,
     .run = flow_run,
 };

@@ -79,11 +79,13 @@ static inline void offer(struct forest *f, uint32_t tree, uint32_t from,
 static enum status choose(struct forest *f)
 {
     const struct csr *out = f->out;
+    enum status st = run_fill(f->pace.run, f->best, 0xFF,
+                              (size_t)out->n * sizeof(f->best[0]));
 
-    memset(f->best, 0xFF, (size_t)out->n * sizeof(f->best[0]));
+    if (st < 0)
+        return st;
     for (uint32_t v = 0; v < out->n; v++) {
-        enum status st = pace_tick(&f->pace);
-
+        st = pace_tick(&f->pace);
         if (st < 0)
             return st;
         for (uint64_t e = out->offsets[v]; e < out->offsets[v + 1]; e++) {
@@ -249,6 +251,7 @@ const struct algorithm spanning_forest_algorithm = {
     .needs = NEED_OUT | NEED_WEIGHTS,
     .params = forest_params,
     .param_count = FOREST_PARAMS,
+    .columns = {"from", "to", "weight"},
     .estimate = forest_estimate,
     .run = forest_run,
 };

@@ -119,6 +119,7 @@ const struct algorithm louvain_algorithm = {
     .needs = NEED_BOTH | NEED_WEIGHTS,
     .params = params,
     .param_count = sizeof(params) / sizeof(params[0]),
+    .columns = {"vertex", "community"},
     .estimate = community_estimate,
     .run = louvain_run,
 };

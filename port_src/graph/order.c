@@ -229,6 +229,7 @@ static uint64_t order_estimate(const struct projection *shape,
 const struct algorithm topological_sort_algorithm = {
     .name = "topological_sort",
     .needs = NEED_OUT,
+    .columns = {"vertex", "level"},
     .estimate = order_estimate,
     .run = order_run,
 };

@@ -450,6 +450,7 @@ const struct algorithm page_rank_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = page_rank_params,
     .param_count = PR_PARAMS,
+    .columns = {"vertex", "rank"},
     .estimate = page_rank_estimate,
     .run = page_rank_run,
 };

@@ -116,6 +116,7 @@ static enum status read_vertices(struct run *run, const struct graph *graph,
 static enum status make_direct(struct run *run, struct numbers *numbers)
 {
     uint64_t last = numbers->count ? numbers->ids[numbers->count - 1] : 0;
+    enum status st;
 
     numbers->whole = last == numbers->count;
     if (numbers->whole || last > 4 * numbers->count + 1024)
@@ -124,10 +125,14 @@ static enum status make_direct(struct run *run, struct numbers *numbers)
     if (!numbers->direct)
         return run_memory_status(run);
     numbers->direct_count = last + 1;
-    memset(numbers->direct, 0xFF, (last + 1) * sizeof(*numbers->direct));
-    for (uint64_t i = 0; i < numbers->count; i++)
+    st = run_fill(run, numbers->direct, 0xFF,
+                  (last + 1) * sizeof(*numbers->direct));
+    for (uint64_t i = 0; i < numbers->count && st == ST_OK; i++) {
         numbers->direct[numbers->ids[i]] = (uint32_t)i;
-    return ST_OK;
+        if (i % RUN_CHECK_WORK == 0)
+            st = run_check(run);
+    }
+    return st;
 }
 
 /* --- edges ---------------------------------------------------------------- */

@@ -3,6 +3,8 @@
  */
 #include "graph/run.h"
 
+#include <string.h>
+
 #include "core/bytes.h"
 
 void run_init(struct run *run, struct mem *mem)
@@ -68,6 +70,22 @@ void run_free(struct run *run, void *block, size_t count, size_t size)
 enum status run_memory_status(const struct run *run)
 {
     return mem_status(run->mem);
+}
+
+enum status run_fill(struct run *run, void *block, int byte, size_t bytes)
+{
+    size_t piece = RUN_CHECK_WORK * 64;
+    size_t done = 0;
+    enum status st = run_check(run);
+
+    while (st == ST_OK && done < bytes) {
+        size_t size = bytes - done < piece ? bytes - done : piece;
+
+        memset((uint8_t *)block + done, byte, size);
+        done += size;
+        st = run_check(run);
+    }
+    return st;
 }
 
 enum status run_fail(struct run *run, enum status st, uint32_t vertex,

@@ -74,6 +74,10 @@ void *run_zalloc(struct run *run, size_t count, size_t size);
 void run_free(struct run *run, void *block, size_t count, size_t size);
 enum status run_memory_status(const struct run *run);
 
+/* memset(), in pieces; run_check() before each. After an error some of the
+ * block is as it was. */
+enum status run_fill(struct run *run, void *block, int byte, size_t bytes);
+
 /* Fails with an offending vertex or edge; gives back `st`. */
 enum status run_fail(struct run *run, enum status st, uint32_t vertex,
                      uint32_t other, const char *why);

@@ -195,11 +195,15 @@ enum status scc_search(struct pace *pace, const struct scc_view *view,
 static enum status name_components(struct pace *pace, uint32_t n,
                                    uint32_t *index, uint32_t *smallest)
 {
-    memset(smallest, 0xFF, (size_t)n * sizeof(smallest[0]));
+    enum status st =
+        run_fill(pace->run, smallest, 0xFF, (size_t)n * sizeof(smallest[0]));
+
+    if (st < 0)
+        return st;
     for (uint32_t v = 0; v < n; v++) {
         uint32_t *name = &smallest[n - index[v]];
-        enum status st = pace_tick(pace);
 
+        st = pace_tick(pace);
         if (st < 0)
             return st;
         if (*name == NO_VERTEX)
@@ -213,12 +217,16 @@ static enum status largest_component(struct pace *pace, uint32_t n,
                                      const uint32_t *component, uint32_t *sizes,
                                      uint32_t *ret)
 {
+    enum status st =
+        run_fill(pace->run, sizes, 0, (size_t)n * sizeof(sizes[0]));
+
     *ret = 0;
-    memset(sizes, 0, (size_t)n * sizeof(sizes[0]));
+    if (st < 0)
+        return st;
     for (uint32_t v = 0; v < n; v++) {
         uint32_t size = ++sizes[component[v]];
-        enum status st = pace_tick(pace);
 
+        st = pace_tick(pace);
         if (st < 0)
             return st;
         if (size > *ret)
@@ -269,6 +277,7 @@ static uint64_t scc_estimate(const struct projection *shape,
 const struct algorithm scc_algorithm = {
     .name = "scc",
     .needs = NEED_OUT,
+    .columns = {"vertex", "component"},
     .estimate = scc_estimate,
     .run = scc_run,
 };

@@ -315,6 +315,7 @@ const struct algorithm eigenvector_algorithm = {
     .needs = NEED_IN | NEED_WEIGHTS,
     .params = power_params,
     .param_count = POWER_PARAMS,
+    .columns = {"vertex", "score"},
     .estimate = eigenvector_estimate,
     .run = eigenvector_run,
 };
@@ -382,6 +383,7 @@ const struct algorithm hits_algorithm = {
     .needs = NEED_OUT | NEED_IN | NEED_WEIGHTS,
     .params = power_params,
     .param_count = POWER_PARAMS,
+    .columns = {"vertex", "hub", "authority"},
     .estimate = hits_estimate,
     .run = hits_run,
 };

@@ -566,9 +566,10 @@ static void sssp_team(struct run *run, void *context, unsigned thread)
 
     lane->ring = sssp->rings + thread * sssp->ring_size;
     reset_lane(sssp, lane);
-    fill(run, sssp->labels + from, 0xff, (to - from) * sizeof(uint64_t));
+    run_fill(run, sssp->labels + from, 0xff, (to - from) * sizeof(uint64_t));
     if (sssp->form == LABELS_F64)
-        fill(run, sssp->parents + from, 0xff, (to - from) * sizeof(uint32_t));
+        run_fill(run, sssp->parents + from, 0xff,
+                 (to - from) * sizeof(uint32_t));
     if (team_stops(run, thread, &sssp->stop))
         return;
     if (thread == 0) {
@@ -752,6 +753,7 @@ const struct algorithm sssp_algorithm = {
     .needs = NEED_OUT | NEED_WEIGHTS,
     .params = sssp_params,
     .param_count = SSSP_PARAMS,
+    .columns = {"vertex", "distance", "parent"},
     .estimate = sssp_estimate,
     .run = sssp_run,
 };

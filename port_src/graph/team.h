@@ -135,15 +135,4 @@ static inline bool loop_stops(struct run *run, uint64_t i)
     return i % RUN_CHECK_WORK == 0 && run_check(run) < 0;
 }
 
-/* memset(), in pieces. What it leaves out is of no use to who is to stop. */
-static inline void fill(struct run *run, void *block, int byte, size_t bytes)
-{
-    size_t piece = RUN_CHECK_WORK * 64;
-
-    for (size_t done = 0; done < bytes && run_check(run) == ST_OK;
-         done += piece)
-        memset((uint8_t *)block + done, byte,
-               bytes - done < piece ? bytes - done : piece);
-}
-
 #endif

@@ -141,7 +141,7 @@ static void rank_vertices(struct run *run, struct triangles *graph)
     uint32_t n = graph->n;
     uint64_t sum = 0;
 
-    fill(run, starts, 0, ((size_t)n + 1) * sizeof(uint64_t));
+    run_fill(run, starts, 0, ((size_t)n + 1) * sizeof(uint64_t));
     if (run_stopped(run))
         return;
     for (uint32_t v = 0; v < n && !loop_stops(run, v); v++)
@@ -302,7 +302,7 @@ static void count_team(struct run *run, void *context, unsigned thread)
 
     if (thread == 0)
         graph->lanes_used = run->threads;
-    fill(run, counts, 0, (size_t)graph->n * sizeof(uint64_t));
+    run_fill(run, counts, 0, (size_t)graph->n * sizeof(uint64_t));
     while (chunks_take(&graph->steps[0], graph->n, COUNT_CHUNK, &from, &to))
         for (uint32_t u = (uint32_t)from; u < to; u++) {
             bool goes_on;
@@ -516,6 +516,7 @@ done:
 const struct algorithm triangle_count_algorithm = {
     .name = "triangle_count",
     .needs = NEED_OUT | NEED_IN,
+    .columns = {"vertex", "triangles"},
     .estimate = triangle_count_estimate,
     .run = triangle_count_run,
 };
@@ -523,6 +524,7 @@ const struct algorithm triangle_count_algorithm = {
 const struct algorithm lcc_algorithm = {
     .name = "lcc",
     .needs = NEED_OUT | NEED_IN,
+    .columns = {"vertex", "coefficient"},
     .estimate = lcc_estimate,
     .run = lcc_run,
 };

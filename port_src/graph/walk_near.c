@@ -43,8 +43,10 @@ enum status walk_neighbors(struct traversal *t, uint64_t vertex,
 {
     size_t begin = ret->count;
     enum status st = source_arcs(t->source, vertex, &t->wanted, add_other, ret);
+    enum status sorted = numbers_sort_within(ret, begin, t->budget);
 
-    numbers_sort(ret, begin);
+    if (sorted < 0)
+        return st < 0 && st != ST_ROW_LIMIT ? st : sorted;
     if (st == ST_OK && ret->count - begin > t->limit) {
         ret->count = begin + t->limit;
         t->limited = true;

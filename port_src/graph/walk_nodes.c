@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/source.h"
+
 /* So many numbers are sorted here. */
 #define FEW 400
 
@@ -204,25 +206,116 @@ static void sort_few(uint64_t *array, size_t count)
     }
 }
 
-void numbers_sort(struct numbers *numbers, size_t begin)
+/* As arcs with one label come. */
+static bool is_sorted(const struct numbers *numbers, size_t begin)
+{
+    const uint64_t *array = numbers->array;
+
+    for (size_t i = begin + 1; i < numbers->count; i++)
+        if (array[i - 1] >= array[i])
+            return false;
+    return true;
+}
+
+/* Of equal ones side by side the first one stays. */
+static void keep_distinct(struct numbers *numbers, size_t begin)
 {
     uint64_t *array = numbers->array;
     size_t kept = begin;
-    bool sorted = true;
 
-    for (size_t i = begin + 1; i < numbers->count && sorted; i++)
-        sorted = array[i - 1] < array[i];
-    if (sorted) /* as arcs with one label come */
-        return;
-    if (numbers->count - begin <= FEW)
-        sort_few(array + begin, numbers->count - begin);
-    else
-        qsort(array + begin, numbers->count - begin, sizeof(*array),
-              compare_numbers);
     for (size_t i = begin; i < numbers->count; i++)
         if (kept == begin || array[i] != array[kept - 1])
             array[kept++] = array[i];
     numbers->count = kept;
+}
+
+void numbers_sort(struct numbers *numbers, size_t begin)
+{
+    size_t count = numbers->count - begin;
+
+    if (is_sorted(numbers, begin))
+        return;
+    if (count <= FEW)
+        sort_few(numbers->array + begin, count);
+    else
+        qsort(numbers->array + begin, count, sizeof(*numbers->array),
+              compare_numbers);
+    keep_distinct(numbers, begin);
+}
+
+/* Where the run that begins at `at` ends. */
+static size_t run_end(const uint64_t *array, size_t at, size_t count)
+{
+    if (at < count)
+        at++;
+    while (at < count && array[at - 1] <= array[at])
+        at++;
+    return at;
+}
+
+/* Merges runs of `from`, two and two, into `to`. */
+static enum status merge_runs(struct budget *budget, const uint64_t *from,
+                              uint64_t *to, size_t count, size_t *ret_runs)
+{
+    size_t end;
+
+    *ret_runs = 0;
+    for (size_t begin = 0; begin < count; begin = end) {
+        size_t middle = run_end(from, begin, count);
+        size_t a = begin;
+        size_t b = middle;
+
+        end = run_end(from, middle, count);
+        for (size_t at = begin; at < end; at++) {
+            bool first = b == end || (a < middle && from[a] <= from[b]);
+            enum status st = budget_work(budget, 1);
+
+            if (st < 0)
+                return st;
+            to[at] = first ? from[a++] : from[b++];
+        }
+        ++*ret_runs;
+    }
+    return ST_OK;
+}
+
+enum status numbers_sort_within(struct numbers *numbers, size_t begin,
+                                struct budget *budget)
+{
+    size_t count = numbers->count - begin;
+    uint64_t *room, *from, *to;
+    size_t runs = 2;
+    enum status st = ST_OK;
+
+    if (count <= FEW || is_sorted(numbers, begin)) {
+        numbers_sort(numbers, begin);
+        return ST_OK;
+    }
+    room = mem_alloc(numbers->mem, count * sizeof(*room));
+    if (!room)
+        return mem_status(numbers->mem);
+    from = numbers->array + begin;
+    to = room;
+    while (runs > 1 && st == ST_OK) {
+        st = merge_runs(budget, from, to, count, &runs);
+        if (st == ST_OK) {
+            uint64_t *merged = to;
+
+            to = from;
+            from = merged;
+        }
+    }
+    if (st < 0 && count > NUMBERS_LATE_MAX)
+        count = NUMBERS_LATE_MAX;
+    if (from == room) /* all of them are there */
+        memcpy(to, room, count * sizeof(*room));
+    mem_free(numbers->mem, room, (numbers->count - begin) * sizeof(*room));
+    numbers->count = begin + count;
+    if (st < 0)
+        numbers_sort(numbers, begin);
+    else
+        keep_distinct(numbers, begin);
+    return st;
 }
 
 /* --- heaps --------------------------------------------------------------- */

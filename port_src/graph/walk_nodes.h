@@ -89,8 +89,23 @@ static inline enum status numbers_add(struct numbers *numbers, uint64_t number)
     return ST_OK;
 }
 
-/* Sorts the numbers from `begin` on, and lets each of them stand once. */
+/* Sorts the numbers from `begin` on, and lets each of them stand once. For few:
+ * nobody is asked whether there is time. */
 void numbers_sort(struct numbers *numbers, size_t begin);
+
+/* Left of what there was no time to sort. */
+#define NUMBERS_LATE_MAX 65536
+
+struct budget;
+
+/*
+ * The same for many: it is work of `budget`, which may end it with its error.
+ * Then no more than NUMBERS_LATE_MAX of them are left, which are sorted. Takes
+ * as much memory again: ST_NO_MEMORY, ST_MEMORY_LIMIT. O(n log k), where there
+ * are k runs that ascend.
+ */
+enum status numbers_sort_within(struct numbers *numbers, size_t begin,
+                                struct budget *budget);
 
 /* --- heaps --------------------------------------------------------------- */
 

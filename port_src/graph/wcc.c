@@ -207,7 +207,7 @@ static void wcc_team(struct run *run, void *context, unsigned thread)
 
     for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
         wcc->parents[v] = v;
-    fill(run, wcc->sizes + from, 0, (to - from) * sizeof(uint32_t));
+    run_fill(run, wcc->sizes + from, 0, (to - from) * sizeof(uint32_t));
     if (team_stops(run, thread, &wcc->stop))
         return;
     for (uint64_t index = 0; index < SAMPLED_EDGES; index++) {
@@ -266,6 +266,7 @@ static enum status wcc_run(struct run *run, const struct projection *projection,
 const struct algorithm wcc_algorithm = {
     .name = "wcc",
     .needs = NEED_OUT | NEED_IN,
+    .columns = {"vertex", "component"},
     .estimate = wcc_estimate,
     .run = wcc_run,
 };

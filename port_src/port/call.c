@@ -50,7 +50,7 @@ enum status call_atom(struct call *call, const char *text,
 }
 
 enum status call_encode_to(struct call *call, struct reader *reader,
-                                  struct buffer *out)
+                           struct buffer *out)
 {
     enum status st = key_encode(reader_term(reader), out);
 

@@ -1014,8 +1014,22 @@ static enum status take_order(struct call *call, struct row_order *ret)
     return ST_OK;
 }
 
+/* Has a row such a field? */
+static bool has_column(const struct algorithm *algorithm, struct bytes name)
+{
+    for (const char *const *column = algorithm->columns; *column; column++)
+        if (bytes_equal(name, bytes_of(*column, strlen(*column))))
+            return true;
+    return false;
+}
+
+static const char no_column[] = "the algorithm's rows have no column of this "
+                                "name to be ordered by";
+
 /* summary | {rows, Result, Order} */
-static enum status call_mode(struct call *call, struct run_mode *ret)
+static enum status call_mode(struct call *call,
+                             const struct algorithm *algorithm,
+                             struct run_mode *ret)
 {
     static const char text[] = "must be summary or {rows, Result, Order}";
     struct bytes word;
@@ -1030,7 +1044,12 @@ static enum status call_mode(struct call *call, struct run_mode *ret)
         return ST_OK;
     call->argument--;
     st = call_result_name(call, &ret->name);
-    return st < 0 ? st : take_order(call, &ret->order);
+    if (st == ST_OK)
+        st = take_order(call, &ret->order);
+    if (st == ST_OK && ret->order.given &&
+        !has_column(algorithm, ret->order.column))
+        return call_bad(call, no_column);
+    return st;
 }
 
 static enum status open_result(struct call *call, struct version_name name,
@@ -1091,7 +1110,7 @@ static enum status run_take(struct call *call, struct config *config)
         st = source.projected ? check_named(call, config, source.projected)
                               : check_labels(call, config, &source);
     if (st == ST_OK)
-        st = call_mode(call, &mode);
+        st = call_mode(call, config->algorithm, &mode);
     return st < 0 ? st : run_start(call, config, &source, &mode);
 }
 
@@ -1117,6 +1136,7 @@ static void put_figures(struct writer *out, const struct run_task *task)
         {"vertices", projection->n},
         {"edges", projection->edges},
         {"rows", result->rows},
+        {"seq", projected_seq(task->projected)},
         {"ms", (now_ns() - task->began_ns) / 1000000},
     };
     uint32_t count = result->figure_count;
@@ -1138,13 +1158,27 @@ static void put_figures(struct writer *out, const struct run_task *task)
     }
 }
 
-/* Which vertex, or the ends of which edge, an error is about. */
+/* A pair of Details, if the vertex is no larger than may stand there. */
+static void put_end(struct call *call, struct buffer *extra, const char *name,
+                    struct bytes key)
+{
+    size_t before = extra->size;
+
+    if (key.size < 256 && etf_put_atom(extra, name) == ST_OK &&
+        key_decode(key, extra) == ST_OK)
+        call->complaint.extra_count++;
+    else
+        extra->size = before;
+}
+
+/* Which vertex (`key`), or the ends of which edge (`from` and `to`, as those
+ * of a traversal), an error is about. */
 static enum status run_failed(struct call *call, const struct run_task *task,
                               enum status st)
 {
     const struct graph_image *image = projected_image(task->projected);
     const uint32_t *fault = task->run.fault;
-    struct buffer *to = call_scratch(call, SCRATCH_TO);
+    struct buffer *extra = call_scratch(call, SCRATCH_TO);
 
     if (st == ST_MEMORY_LIMIT) {
         call->complaint.limit = task->rows.mem.limit;
@@ -1154,14 +1188,13 @@ static enum status run_failed(struct call *call, const struct run_task *task,
         return st;
     if (task->run.why)
         call_fail(call, st, task->run.why);
-    if (fault[0] != NO_VERTEX)
+    if (fault[0] != NO_VERTEX && fault[1] == NO_VERTEX)
         call->complaint.key = image_key(image, fault[0]);
-    if (fault[1] != NO_VERTEX && image_key(image, fault[1]).size < 256 &&
-        etf_put_atom(to, "to") == ST_OK &&
-        key_decode(image_key(image, fault[1]), to) == ST_OK) {
-        call->complaint.extra = buffer_bytes(to);
-        call->complaint.extra_count = 1;
-    }
+    if (fault[0] == NO_VERTEX || fault[1] == NO_VERTEX)
+        return st;
+    put_end(call, extra, "from", image_key(image, fault[0]));
+    put_end(call, extra, "to", image_key(image, fault[1]));
+    call->complaint.extra = buffer_bytes(extra);
     return st;
 }
 
@@ -1178,7 +1211,7 @@ static enum status run_algorithm(struct call *call, struct run_task *task,
     reader_term(&call->args);
     st = call_config(call, config);
     if (st == ST_OK)
-        st = call_mode(call, &mode);
+        st = call_mode(call, algorithm, &mode);
     if (st == ST_OK)
         st = run_check(&task->run);
     if (st == ST_OK)
@@ -1186,9 +1219,8 @@ static enum status run_algorithm(struct call *call, struct run_task *task,
                             &task->rows.result);
     if (st == ST_OK && mode.keeps) {
         st = rows_order(&task->run, &task->rows, &mode.order);
-        if (st == ST_BAD_ARGUMENT)
-            st = call_bad(call, "the algorithm's rows have no column of this "
-                                "name to be ordered by");
+        if (st == ST_BAD_ARGUMENT) /* these rows have not all of them */
+            st = call_bad(call, no_column);
     }
     return st;
 }
@@ -1368,11 +1400,63 @@ static enum status call_rows(struct call *call, uint64_t limit_max,
     return ST_OK;
 }
 
-/* Puts Items and Next. The page ends early where there is no more time. */
+/* May a page that has so many rows have another one? */
+static enum status page_check(const struct call *call, uint64_t count)
+{
+    if (count >= call->options.rows)
+        return ST_ROW_LIMIT;
+    return count % PAGE_STRIDE == 0 && call->reading
+               ? reading_check(call->reading)
+               : ST_OK;
+}
+
+/* Puts a row; ST_MEMORY_BUDGET, and it is not there, where the page, which
+ * began at `start`, would take too much. */
+static enum status put_page_row(struct call *call,
+                                const struct kept_result *kept, uint64_t row,
+                                size_t start)
+{
+    struct writer *out = call->out;
+    size_t before = writer_size(out);
+    enum status st;
+
+    kept_put_row(kept, row, out);
+    st = writer_status(out);
+    if (st == ST_OK && writer_size(out) - start <= call->options.memory)
+        return ST_OK;
+    if (st < 0 && (st != ST_MEMORY_LIMIT || !call->reading))
+        return st;
+    out->status = ST_OK;
+    put_truncate(out, before);
+    return ST_MEMORY_BUDGET;
+}
+
+/* Next, and Why if a limit has ended the page. */
+static void put_page_end(struct call *call, uint64_t next, uint64_t rows,
+                         enum status why)
+{
+    struct writer *out = call->out;
+
+    if (next >= rows) {
+        put_atom(out, "done");
+        return;
+    }
+    put_tuple(out, 2);
+    put_atom(out, "pos");
+    put_u64(out, next);
+    if (why < 0) {
+        call_page_why(call);
+        put_atom(out, status_atom(why));
+    }
+}
+
+/* Puts Items and what follows them. On a worker all but the rows is exempt
+ * from the limit: there is always room to say where to go on. */
 static enum status put_page(struct call *call, const struct kept_result *kept,
                             uint64_t from, uint64_t limit)
 {
     struct writer *out = call->out;
+    struct mem *mem = call->commands->mem;
     size_t items = put_list_begin(out);
     size_t start = writer_size(out);
     uint64_t rows = kept_rows(kept);
@@ -1381,26 +1465,23 @@ static enum status put_page(struct call *call, const struct kept_result *kept,
 
     while (row < rows && row - from < limit &&
            writer_size(out) - start < PAGE_BYTES) {
-        if ((row - from) % PAGE_STRIDE == 0 && call->reading)
-            st = reading_check(call->reading);
-        if (st < 0 && (st != ST_DEADLINE || row == from))
-            return st;
+        st = page_check(call, row - from);
+        if (st == ST_OK)
+            st = put_page_row(call, kept, row, start);
         if (st < 0)
             break;
-        kept_put_row(kept, row, out);
-        if (writer_status(out) < 0)
-            return writer_status(out);
         row++;
     }
+    if (st < 0 && st != ST_ROW_LIMIT && st != ST_MEMORY_BUDGET &&
+        st != ST_DEADLINE)
+        return st;
+    if (call->reading)
+        mem_exempt_begin(mem);
     put_list_end(out, items, row > from ? row - from : 0);
-    if (row >= rows) {
-        put_atom(out, "done");
-    } else {
-        put_tuple(out, 2);
-        put_atom(out, "pos");
-        put_u64(out, row);
-    }
-    return ST_OK;
+    put_page_end(call, row, rows, st);
+    if (call->reading)
+        mem_exempt_end(mem);
+    return out->status;
 }
 
 static enum status rows_on_worker(struct call *call)
@@ -1573,13 +1654,14 @@ enum status cmd_result_write(struct call *call)
 
 /* --- algorithms ---------------------------------------------------------- */
 
-static void put_choices(struct writer *out, const struct param_spec *spec)
+/* A list of atoms; NULL is behind the last one. */
+static void put_words(struct writer *out, const char *const *words)
 {
     size_t list = put_list_begin(out);
     uint64_t count = 0;
 
-    while (spec->choices[count])
-        put_atom(out, spec->choices[count++]);
+    while (words[count])
+        put_atom(out, words[count++]);
     put_list_end(out, list, count);
 }
 
@@ -1622,7 +1704,7 @@ static void put_param(struct writer *out, const struct param_spec *spec)
     }
     if (choice) {
         put_atom(out, "choices");
-        put_choices(out, spec);
+        put_words(out, spec->choices);
     }
 }
 
@@ -1638,7 +1720,7 @@ enum status cmd_algorithms(struct call *call)
         const struct algorithm *algorithm = algorithms[i];
         size_t params;
 
-        put_map(out, 3);
+        put_map(out, 4);
         put_atom(out, "name");
         put_atom(out, algorithm->name);
         put_atom(out, "weights");
@@ -1648,6 +1730,8 @@ enum status cmd_algorithms(struct call *call)
         for (unsigned p = 0; p < algorithm->param_count; p++)
             put_param(out, &algorithm->params[p]);
         put_list_end(out, params, algorithm->param_count);
+        put_atom(out, "columns");
+        put_words(out, algorithm->columns);
     }
     put_list_end(out, list, count);
     return ST_OK;

@@ -547,8 +547,10 @@ static const char *options_fault(const struct call *call)
     if (given & OPTION_HEAD && call->version)
         return "idempotency_key and expect are for the store itself and not "
                "for its versions";
-    if (given & OPTION_LIMITS && (writes || !(flags & CMD_VERSION)))
-        return "deadline, rows and memory are for reads of tables";
+    if (given & OPTION_LIMITS &&
+        (writes || !(flags & (CMD_VERSION | CMD_LIMITS))))
+        return "deadline, rows and memory are for reads of tables, and of rows "
+               "that are kept";
     if (given & OPTION_WHERE && !(flags & CMD_WHERE))
         return "where is for scan and count";
     return NULL;

@@ -142,7 +142,7 @@ static const struct command rows[] = {
     {"drop_projection", 1, CMD_READ, cmd_drop_projection},
     {"estimate", 3, RUN, cmd_estimate},
     {"run", 4, RUN, cmd_run},
-    {"result_rows", 3, CMD_READ | CMD_PAGE, cmd_result_rows},
+    {"result_rows", 3, CMD_READ | CMD_PAGE | CMD_LIMITS, cmd_result_rows},
     {"result_write", 4, CMD_WRITE, cmd_result_write},
     {"release_result", 1, CMD_READ, cmd_release_result},
     {"algorithms", 0, CMD_READ, cmd_algorithms},

@@ -45,6 +45,7 @@ enum command_flags {
     CMD_WHERE = 1 << 8,          /* takes a Condition */
     CMD_SOURCE = 1 << 9,         /* its first argument is a Source */
     CMD_SOURCE_SECOND = 1 << 10, /* its second is; beside CMD_SOURCE */
+    CMD_LIMITS = 1 << 11,        /* takes limits, but is at no version */
 };
 
 struct call;

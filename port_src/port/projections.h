@@ -85,6 +85,7 @@ void projected_leave(struct projected *projected);
 /* Once it is ready. */
 const struct graph_image *projected_image(const struct projected *projected);
 uint64_t projected_shows(const struct projected *projected);
+uint64_t projected_seq(const struct projected *projected);
 bool projected_has_weights(const struct projected *projected);
 size_t projected_bytes(const struct projected *projected);
 

@@ -271,25 +271,6 @@ bool kept_is_true(const struct kept_result *kept, uint64_t row, unsigned field)
            ((const uint8_t *)column->data)[row];
 }
 
-void put_float(struct writer *out, double value)
-{
-    uint8_t term[9] = {ETF_NEW_FLOAT};
-    uint64_t bits;
-
-    if (isnan(value)) {
-        put_atom(out, "nil");
-        return;
-    }
-    if (isinf(value)) {
-        put_atom(out, value > 0 ? "infinity" : "neg_infinity");
-        return;
-    }
-    memcpy(&bits, &value, sizeof(bits));
-    store_be32(term + 1, (uint32_t)(bits >> 32));
-    store_be32(term + 5, (uint32_t)bits);
-    put_term(out, bytes_of(term, sizeof(term)));
-}
-
 static void put_vertex(const struct kept_result *kept, uint32_t vertex,
                        struct writer *out)
 {

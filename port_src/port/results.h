@@ -86,9 +86,6 @@ void kept_put_row(const struct kept_result *kept, uint64_t row,
 /* The key `results` and what {info} says of them. */
 void results_put_info(const struct results *results, struct writer *out);
 
-/* A float; an infinity is the atom infinity or neg_infinity, NaN nil. */
-void put_float(struct writer *out, double value);
-
 /* --- on a worker --------------------------------------------------------- */
 
 /* By which column rows are put in order, and how many of them are left. */

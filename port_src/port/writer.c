@@ -17,6 +17,7 @@
 #include "port/writer.h"
 
 #include <ei.h>
+#include <math.h>
 
 #include "core/etf.h"
 #include "core/key.h"
@@ -281,6 +282,24 @@ void put_u64(struct writer *writer, uint64_t value)
         return;
     ei_encode_ulonglong((char *)room, &index, value);
     writer->out.size += (size_t)index;
+}
+
+void put_float(struct writer *writer, double value)
+{
+    uint8_t term[9] = {ETF_NEW_FLOAT};
+    uint64_t bits;
+
+    if (isnan(value)) {
+        put_atom(writer, "nil");
+        return;
+    }
+    if (isinf(value)) {
+        put_atom(writer, value > 0 ? "infinity" : "neg_infinity");
+        return;
+    }
+    memcpy(&bits, &value, sizeof(bits));
+    store_be64(term + 1, bits);
+    put_term(writer, bytes_of(term, sizeof(term)));
 }
 
 void put_binary(struct writer *writer, struct bytes bytes)

@@ -98,6 +98,10 @@ void put_atom(struct writer *writer, const char *name);
 void put_bool(struct writer *writer, bool value);
 void put_i64(struct writer *writer, int64_t value);
 void put_u64(struct writer *writer, uint64_t value);
+
+/* A float; an infinity is the atom infinity or neg_infinity, NaN nil. */
+void put_float(struct writer *writer, double value);
+
 void put_binary(struct writer *writer, struct bytes bytes);
 
 /* An external term as it is (a value), and an encoded key as a term. */

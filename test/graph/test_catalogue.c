@@ -136,10 +136,70 @@ static void whatever_fails_is_given_back(void **state)
     }
 }
 
+/* Columns of these results that a catalogue row must have named, in order. */
+static void check_columns(const struct algorithm *algorithm,
+                          const struct result *result, unsigned *seen)
+{
+    unsigned column = 0;
+
+    for (unsigned i = 0; i < result->column_count + result->per_vertex; i++) {
+        const char *name = result->per_vertex
+                               ? (i ? result->columns[i - 1].name : "vertex")
+                               : result->columns[i].name;
+
+        while (algorithm->columns[column] &&
+               strcmp(algorithm->columns[column], name))
+            column++;
+        if (!algorithm->columns[column])
+            fail_msg("%s: no column %s at this place", algorithm->name, name);
+        *seen |= 1u << column++;
+    }
+}
+
+/* A row says what its results are like, and they are together. */
+static void columns_are_as_promised(void **state)
+{
+    struct naive_graph graph;
+    struct naive_image image;
+    size_t count;
+    const struct algorithm *const *all = algorithm_list(&count);
+
+    (void)state;
+    make_graph(&graph, 60, true, true);
+    naive_project(&graph, &image);
+    for (size_t i = 0; i < count; i++) {
+        unsigned columns = 0;
+        unsigned seen = 0;
+
+        while (columns < COLUMNS_MAX + 1 && all[i]->columns[columns])
+            assert_true(is_plain(all[i]->columns[columns++]));
+        assert_null(all[i]->columns[columns]);
+        assert_true(columns > 0);
+        for (unsigned form = 0; form < 2; form++) {
+            struct kernel kernel;
+            struct result result;
+
+            kernel_init(&kernel, all[i]->name);
+            fill_params(&kernel);
+            for (unsigned p = 0; p < all[i]->param_count; p++)
+                if (!strcmp(all[i]->params[p].name, "rows"))
+                    kernel.params[p].u64 = form;
+            kernel_must(&kernel, &image, &result);
+            check_columns(all[i], &result, &seen);
+            result_free(&image.mem, &result);
+        }
+        if (seen != (1u << columns) - 1)
+            fail_msg("%s: not all of its columns come", all[i]->name);
+    }
+    naive_image_free(&image);
+    naive_free(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_make_sense),
+        cmocka_unit_test(columns_are_as_promised),
         cmocka_unit_test(whatever_fails_is_given_back),
     };
 

@@ -262,10 +262,43 @@ static void kernels_share_nothing_unguarded(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+static enum status stop_soon(void *context)
+{
+    unsigned *left = context;
+
+    return (*left)-- ? ST_OK : ST_DEADLINE;
+}
+
+static void a_block_is_filled_in_pieces(void **state)
+{
+    const size_t size = (size_t)50 << 20;
+    struct mem mem;
+    struct run run;
+    unsigned left = 3;
+    uint8_t *block;
+
+    (void)state;
+    mem_init(&mem, 0);
+    run_init(&run, &mem);
+    block = run_zalloc(&run, size, 1);
+    assert_non_null(block);
+    assert_int_equal(run_fill(&run, block, 7, size - 1), ST_OK);
+    assert_int_equal(block[0] + block[size / 2] + block[size - 2], 21);
+    assert_int_equal(block[size - 1], 0);
+    assert_int_equal(run_fill(&run, block, 8, 0), ST_OK);
+    run.check = stop_soon;
+    run.context = &left;
+    assert_int_equal(run_fill(&run, block, 8, size), ST_DEADLINE);
+    assert_int_equal(block[0] + block[size - 1], 8);
+    run_free(&run, block, size, 1);
+    assert_int_equal(mem.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_take_part_and_meet),
+        cmocka_unit_test(a_block_is_filled_in_pieces),
         cmocka_unit_test(every_chunk_is_taken_once),
         cmocka_unit_test(all_stop_in_the_same_round),
         cmocka_unit_test(kernels_share_nothing_unguarded),

@@ -1218,6 +1218,67 @@ static enum status nobody(void *context)
     return --*left ? ST_OK : ST_DEADLINE;
 }
 
+static void hub_pair_at_random(unsigned i, unsigned *a, unsigned *b)
+{
+    *a = 0;
+    *b = 1 + (unsigned)(mix64(i) % 900000);
+}
+
+/* As they come with several labels: in no order, and some of them twice. */
+static void many_numbers_are_sorted_by_the_clock(void **state)
+{
+    enum { COUNT = 1000000 };
+    struct mem mem;
+    struct numbers numbers;
+    struct budget budget = {.arcs = UINT64_MAX, .stride = 1024};
+    unsigned left = 0;
+    size_t all;
+
+    (void)state;
+    mem_init(&mem, 0);
+    for (unsigned form = 0; form < 3; form++) {
+        numbers = NUMBERS(&mem);
+        for (unsigned i = 0; i < COUNT; i++) {
+            unsigned a, number;
+
+            hub_pair_at_random(i, &a, &number);
+            if (form == 1) /* ten that ascend */
+                number = 1 + i % (COUNT / 10);
+            else if (form == 2)
+                number = COUNT - i;
+            assert_int_equal(numbers_add(&numbers, number), ST_OK);
+        }
+        budget.check = NULL;
+        assert_int_equal(numbers_sort_within(&numbers, 7, &budget), ST_OK);
+        for (size_t i = 8; i < numbers.count; i++)
+            assert_true(numbers.array[i - 1] < numbers.array[i]);
+        assert_true(numbers.count > COUNT / 11);
+        assert_true(form != 2 || numbers.count == COUNT);
+        numbers_free(&numbers);
+    }
+
+    /* Wherever it is stopped, what is left is sorted, and not much. */
+    budget.check = nobody;
+    budget.context = &left;
+    for (unsigned after = 1; after < 1000; after += 99) {
+        numbers = NUMBERS(&mem);
+        for (unsigned i = 0; i < COUNT; i++)
+            assert_int_equal(numbers_add(&numbers, mix64(i) % 1000000), ST_OK);
+        left = after;
+        budget.work = 0;
+        all = numbers.count;
+        assert_int_equal(numbers_sort_within(&numbers, 0, &budget),
+                         ST_DEADLINE);
+        assert_int_equal(left, 0);
+        assert_in_range(numbers.count, 1, NUMBERS_LATE_MAX);
+        assert_true(numbers.count < all);
+        for (size_t i = 1; i < numbers.count; i++)
+            assert_true(numbers.array[i - 1] < numbers.array[i]);
+        numbers_free(&numbers);
+    }
+    assert_int_equal(mem.used, 0);
+}
+
 /* A hub of a million edges: all of it, a part of it, and by the clock. */
 static void a_hub_is_walked_within_its_limits(void **state)
 {
@@ -1581,6 +1642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_agree_with_lists_of_edges),
+        cmocka_unit_test(many_numbers_are_sorted_by_the_clock),
         cmocka_unit_test(a_hub_is_walked_within_its_limits),
         cmocka_unit_test(a_long_ring_is_nothing_special),
         cmocka_unit_test(many_ways_are_bounded),

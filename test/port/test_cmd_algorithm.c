@@ -226,15 +226,16 @@ static size_t used(const struct daemon *daemon)
     return store_mem(daemon->store)->used;
 }
 
-/* Two components: a -> b -> c -> a, c -> d, and x -> y. */
+/* Two components: a -> b -> c -> a, c -> d, and x -> y; in this order. */
 static void fill(struct daemon *daemon)
 {
     expect_call(daemon, "{create_table,g,graph,#{weight=>value}}",
                 "{ok,created}");
     expect_call(daemon,
+                "{batch,[{put_vertices,g,[a,b,c,d,x,y]},"
                 "{put_edges,g,[{a,b,nil,5},{b,c,nil,1},{c,a,nil,1},"
-                "{c,d,l,7},{x,y,nil,nil}]}",
-                "{ok,{5,");
+                "{c,d,l,7},{x,y,nil,nil}]}]}",
+                "{ok,[{6,[],[]},{5,");
 }
 
 /* A ring of so many vertices, each with an edge to three others. */
@@ -268,7 +269,21 @@ static void a_run_answers_with_its_figures(void **state)
     daemon_open(&daemon);
     fill(&daemon);
     EXPECT_PARTS(&daemon, WCC, "{ok,#{", "vertices=>6", "edges=>5", "rows=>6",
-                 "components=>2", "largest=>4", "ms=>");
+                 "components=>2", "largest=>4", "ms=>", "seq=>2");
+    expect_call(&daemon, "{create_table,other,set,#{}}", "{ok,created}");
+    EXPECT_PARTS(&daemon, WCC, "seq=>2"); /* it is the same projection */
+    expect_call(&daemon, "{put_edge,g,a,b,nil,5}", "{ok,{exists,");
+    expect_call(&daemon, "{put_edge,g,a,b,nil,6}", "{ok,{updated,");
+    EXPECT_PARTS(&daemon, WCC, "seq=>4");
+    /* An edge that may not be there has both of its ends in Details. */
+    expect_call(&daemon, "{put_edge,g,a,b,nil,-1}", "{ok,{updated,");
+    EXPECT_PARTS(&daemon, "{run,sssp,g,#{source=>a,weighted=>true},summary}",
+                 "{error,{bad_weight,", "from=>a,to=>b");
+    expect_call(&daemon, "{put_edge,g,a,b,nil,5}", "{ok,{updated,");
+    EXPECT_PARTS(&daemon, "{algorithms}", "columns=>[vertex,level,parent]",
+                 "columns=>[from,to]",
+                 "columns=>[vertex,out,in,total,out_weight,in_weight,"
+                 "total_weight]");
     EXPECT_PARTS(&daemon, "{run,scc,g,#{labels=>[l]},summary}", "vertices=>6",
                  "edges=>1", "components=>6");
     EXPECT_PARTS(&daemon, "{run,wcc,g,#{labels=>[nil,nil]},summary}",
@@ -310,6 +325,10 @@ static void what_is_wrong_is_said(void **state)
          "{error,{bad_argument,"},
         {"{run,wcc,g,#{},{rows,{1,1},{no_column,asc}}}",
          "{error,{bad_argument,"},
+        {"{run,topological_sort,g,#{},{rows,{1,1},{no_column,asc}}}",
+         "{error,{bad_argument,"}, /* before it finds the cycle */
+        {"{run,max_flow,g,#{source=>a,target=>b},{rows,{1,1},{flow,asc}}}",
+         "{error,{bad_argument,"}, /* that it has in other rows */
         {"{run,wcc,g,#{bogus=>1},summary}", "{error,{bad_argument,"},
         {"{run,wcc,g,#{1=>1},summary}", "{error,{bad_argument,"},
         {"{run,wcc,g,#{threads=>0},summary}", "{error,{bad_argument,"},
@@ -638,6 +657,26 @@ static void rows_come_in_pages_and_in_order(void **state)
     expect_call(&daemon, "{result_rows,{1,2},-1,1}", "{error,{bad_argument,");
     expect_call(&daemon, "{result_rows,{1,2},0,0}", "{error,{bad_argument,");
 
+    /* Within limits. */
+    expect_call(&daemon,
+                "{with,#{deadline=>1000,rows=>100,memory=>1000},"
+                "{result_rows,{1,2},3,100}}",
+                "{ok,[{d,3,c},{x,nil,nil},{y,nil,nil}],done}");
+    expect_call(&daemon, "{with,#{rows=>2},{result_rows,{1,2},0,9}}",
+                "{ok,[{a,0,nil},{b,1,a}],{pos,2},row_limit}");
+    expect_call(&daemon, "{with,#{rows=>2},{result_rows,{1,2},4,9}}",
+                "{ok,[{x,nil,nil},{y,nil,nil}],done}");
+    expect_call(&daemon, "{with,#{memory=>20},{result_rows,{1,2},0,9}}",
+                "{ok,[{a,0,nil}],{pos,1},memory_budget}");
+    expect_call(&daemon, "{with,#{memory=>1},{result_rows,{1,2},0,9}}",
+                "{ok,[],{pos,0},memory_budget}");
+    expect_call(&daemon, "{with,#{at=>{9,9}},{result_rows,{1,2},0,9}}",
+                "{error,{no_snapshot,");
+    expect_call(&daemon, "{with,#{expect=>1},{result_rows,{1,2},0,9}}",
+                "{error,{bad_argument,");
+    expect_call(&daemon, "{with,#{rows=>1},{release_result,{1,2}}}",
+                "{error,{bad_argument,");
+
     /* By a column: equal ones stay, nil is last either way. */
     expect_call(&daemon, "{run,bfs,g,#{source=>b},{rows,{1,3},{level,desc}}}",
                 "{ok,");
@@ -688,6 +727,15 @@ static void long_pages_are_put_by_a_worker(void **state)
     daemon.jobs_run = 0;
     expect_call(&daemon, "{result_rows,{1,1},0,256}", "{ok,[{0,0,nil},");
     assert_int_equal(daemon.jobs_run, 0);
+    /* Limits end a page there, too. */
+    EXPECT_PARTS(&daemon, "{with,#{rows=>1000},{result_rows,{1,1},0,10000}}",
+                 "],{pos,1000},row_limit}");
+    EXPECT_PARTS(&daemon, "{with,#{memory=>8192},{result_rows,{1,1},0,10000}}",
+                 "{ok,[{0,0,nil},", "memory_budget}");
+    EXPECT_PARTS(&daemon, "{with,#{deadline=>0},{result_rows,{1,1},0,10000}}",
+                 "deadline");
+    assert_int_equal(daemon.jobs_run, 3);
+    daemon.jobs_run = 0;
     assert_int_equal(run(&daemon, "[{1,{result_rows,{1,1},10,10000}},"
                                   "{2,{release_result,{1,1}}}]"),
                      ST_OK);

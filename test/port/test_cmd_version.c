@@ -291,6 +291,37 @@ static void a_name_stands_for_one_version(void **state)
     bench_close(&bench);
 }
 
+/* No such command within a batch: what is noted of it has no command. */
+static void nonsense_at_a_fork_is_an_error(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench);
+    bench_populate(&bench);
+    expect(&bench, "{fork,{1,1},head,[]}", "{ok,*");
+    expect_error(&bench, "{with,#{at=>{1,1}},{batch,[{nonsense,1}]}}",
+                 "unknown_command");
+    expect_error(&bench, "{with,#{at=>{1,1}},{batch,[nonsense]}}",
+                 "bad_request");
+    expect_error(&bench, "{with,#{at=>{1,1}},{batch,[{insert,s}]}}",
+                 "wrong_arity");
+    expect_error(&bench, "{fork,{1,2},head,[{batch,[{nonsense,1}]}]}",
+                 "unknown_command");
+    expect_error(&bench, "{fork,{1,2},head,[{nonsense,1}]}", "unknown_command");
+    expect_error(&bench, "{batch,[{nonsense,1}]}", "unknown_command");
+    expect_error(&bench, "{with,#{expect=>10},{batch,[{nonsense,1}]}}",
+                 "unknown_command");
+    /* It is carried out again, and is the same error. */
+    expect(&bench, "{with,#{at=>{1,1}},{insert,s,fwd,77}}", "{ok,*");
+    expect(&bench, "{insert,s,fwd,78}", "{ok,*");
+    expect(&bench, "{commit,{1,1},[]}", "{ok,*");
+    expect(&bench, "{fork,{1,3},head,[{insert,s,fwd,79}]}", "{ok,*");
+    expect_error(&bench, "{commit,{1,3},[{batch,[{nonsense,1}]}]}",
+                 "unknown_command");
+    bench_close(&bench);
+}
+
 static void only_so_many_are_open(void **state)
 {
     struct version_limits limits = {3, 0};
@@ -749,6 +780,7 @@ int main(void)
         cmocka_unit_test(ops_of_a_fork_are_about_tables),
         cmocka_unit_test(names_are_pairs_of_two_integers),
         cmocka_unit_test(a_name_stands_for_one_version),
+        cmocka_unit_test(nonsense_at_a_fork_is_an_error),
         cmocka_unit_test(only_so_many_are_open),
         cmocka_unit_test(those_that_are_too_old_are_gone),
         cmocka_unit_test(thousands_are_found_and_released),

@@ -64,7 +64,9 @@ defmodule Rhizome.Error do
     * `:argument`, `:position`, `:index` - which argument of a command (from 1),
       which element of a list and which mutation of a batch (from 0)
     * `:limit` - the limit that was hit
-    * `:from`, `:to` - the ends of an edge at fault; a vertex at fault is a `:key`
+    * `:from`, `:to` - the ends of an edge at fault; a vertex at fault is a `:key`, and of an
+      edge that was to be put its `from` is
+    * `:vertex` - of `:bad_weight`, where a heuristic has no number
     * `:line`, `:column` - the place in a file (`:file`) that is wrong
     * `:count`, `:next` - how many elements a read had when its time, its rows or its
       memory were used up, and the `:cursor` with which it goes on

@@ -15,7 +15,6 @@ defmodule Rhizome.Graph.Pages do
     # what is said of an error: a map
     :about,
     :timeout,
-    # nil: the request takes none
     limits: %{},
     page_size: 1_000,
     # elements still wanted; :infinity is greater than every number
@@ -42,13 +41,9 @@ defmodule Rhizome.Graph.Pages do
     end
   end
 
-  # Rows that are kept are no read of the tables, which may have limits.
   defp request(pages) do
     op = pages.op.(pages.from, min(pages.left, pages.page_size))
-
-    if pages.limits,
-      do: Client.read(pages.target, op, pages.limits, pages.timeout),
-      else: Client.request(pages.target, op, pages.timeout)
+    Client.read(pages.target, op, pages.limits, pages.timeout)
   end
 
   defp advance(%{left: :infinity} = pages, _items, next), do: %{pages | from: next}

@@ -30,6 +30,8 @@ defmodule Rhizome.Graph.Result do
 
     * `:algorithm`
     * `:count` - how many rows there are
+    * `:seq` - the seq of the store that they are of: that of the projection, which may be an
+      older one, if nothing behind it has changed since
     * `:summary` - the figures: those of the algorithm, and `:ms`, how long it took
     * `:store` - the store, or the version of it, as it was named
 
@@ -46,10 +48,13 @@ defmodule Rhizome.Graph.Result do
     :name,
     :algorithm,
     :count,
+    :seq,
     :summary,
     # of a graph, what it was like: for Rhizome.Graph.contract_all/3
     :source,
-    :digest
+    :digest,
+    # whether only so many rows were asked for
+    first_rows: false
   ]
 
   @type t :: %__MODULE__{
@@ -58,9 +63,11 @@ defmodule Rhizome.Graph.Result do
           name: Client.name(),
           algorithm: atom(),
           count: non_neg_integer(),
+          seq: non_neg_integer(),
           summary: map(),
           source: term(),
-          digest: binary() | nil
+          digest: binary() | nil,
+          first_rows: boolean()
         }
 
   @page_size 1_000
@@ -88,7 +95,6 @@ defmodule Rhizome.Graph.Result do
       op: fn from, limit -> {:result_rows, result.name, position(from), limit} end,
       from: options.position,
       about: %{},
-      limits: nil,
       timeout: options[:timeout],
       page_size: Map.get(options, :page_size, @page_size),
       left: Map.get(options, :limit, :infinity)
