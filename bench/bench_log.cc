@@ -20,18 +20,17 @@
  *
  * Directories are made below TMPDIR (or /tmp) and removed.
  */
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <string>
 #include <unistd.h>
 #include <unordered_set>
 #include <vector>
 
 #include "daemon.h"
+#include "directory.h"
 #include "harness.h"
 #include "log_case.h"
 
@@ -39,41 +38,6 @@ using namespace bench;
 
 namespace
 {
-
-class directory
-{
-  public:
-    directory()
-    {
-        const char *parent = getenv("TMPDIR");
-        std::string name = std::string(parent ? parent : "/tmp");
-
-        name += "/rhizome-bench-XXXXXX";
-        if (!mkdtemp(name.data()))
-            die("mkdtemp: %s", strerror(errno));
-        path_ = name;
-    }
-    ~directory()
-    {
-        std::filesystem::remove_all(path_);
-    }
-    const std::string &path() const
-    {
-        return path_;
-    }
-    uint64_t log_bytes() const
-    {
-        uint64_t bytes = 0;
-
-        for (const auto &entry : std::filesystem::directory_iterator(path_))
-            if (entry.path().filename().string().rfind("log-", 0) == 0)
-                bytes += entry.file_size();
-        return bytes;
-    }
-
-  private:
-    std::string path_;
-};
 
 /* --- frames --------------------------------------------------------------- */
 

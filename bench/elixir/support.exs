@@ -71,6 +71,7 @@ defmodule Bench do
   defp unit("mib"), do: "MiB"
   defp unit("ops_per_s"), do: "ops/s"
   defp unit("pairs_per_s"), do: "pairs/s"
+  defp unit("edges_per_s"), do: "edges/s"
   defp unit(metric), do: metric
 
   # Of a sorted list; 0.5 is the median.
