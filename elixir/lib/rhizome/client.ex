@@ -41,13 +41,16 @@ defmodule Rhizome.Client do
     encoded_op = Protocol.encode_op(op)
 
     ask = fn server ->
-      id = PortOwner.send_request(server, encoded_op, timeout, kind)
-      await_with_progress(id, fun, nil)
+      request = PortOwner.send_request(server, encoded_op, timeout, kind)
+      await_with_progress(request, fun)
     end
 
     if Telemetry.enabled?(),
       do: span(store, op, encoded_op, ask),
       else: store |> call(ask) |> decode(op)
+  catch
+    # A throw passes call/2, which knows exits for those of the store.
+    {:rhizome_raised, kind, reason, stacktrace} -> :erlang.raise(kind, reason, stacktrace)
   end
 
   def read(store, op, limits, timeout) do
@@ -57,35 +60,46 @@ defmodule Rhizome.Client do
   # How often one looks whether there is some progress while there is no answer.
   @look_every 50
 
-  # What the function raises comes behind the answer, or that would never be taken.
-  defp await_with_progress(id, fun, raised) do
-    answer = PortOwner.await_answer(id, @look_every)
-    raised = tell_progress(fun, raised)
-
-    cond do
-      answer == :timeout -> await_with_progress(id, fun, raised)
-      raised == nil -> answer
-      true -> :erlang.raise(elem(raised, 0), elem(raised, 1), elem(raised, 2))
-    end
+  defp await_with_progress(request, fun) do
+    answer = PortOwner.await_answer(request, @look_every)
+    tell_progress(request, answer, fun)
+    if answer == :timeout, do: await_with_progress(request, fun), else: answer
   end
 
-  defp tell_progress(fun, raised) do
+  defp tell_progress(request, answer, fun) do
     receive do
-      {:rhizome_progress, _owner, done, total} ->
-        tell_progress(fun, called(fun, done, total, raised))
+      {:rhizome_progress, owner, id, done, total} ->
+        try do
+          fun.(done, total)
+        catch
+          kind, reason ->
+            if answer == :timeout, do: end_run(request, owner, id)
+            drop_progress()
+            throw({:rhizome_raised, kind, reason, __STACKTRACE__})
+        end
+
+        tell_progress(request, answer, fun)
     after
-      0 -> raised
+      0 -> :ok
     end
   end
 
-  defp called(fun, done, total, nil) do
-    fun.(done, total)
-    nil
+  # Its answer comes soon and is waited for: whatever it has said of its progress is
+  # in the mailbox then.
+  defp end_run(request, owner, id) do
+    tell(owner, {:cancel, id})
+    PortOwner.await_answer(request)
   catch
-    kind, reason -> {kind, reason, __STACKTRACE__}
+    :exit, _the_store_has_ended -> :ok
   end
 
-  defp called(_fun, _done, _total, raised), do: raised
+  defp drop_progress do
+    receive do
+      {:rhizome_progress, _owner, _id, _done, _total} -> drop_progress()
+    after
+      0 -> :ok
+    end
+  end
 
   # Several short requests and then `op`, which may be a long read and then has
   # `limits`, in one round trip: the answers of the former and that of `op`. One that

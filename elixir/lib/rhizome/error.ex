@@ -141,13 +141,23 @@ defmodule Rhizome.Error do
 
   @impl true
   def message(%__MODULE__{code: code, message: message, details: details}) do
-    "#{code}: #{message}" <> where(details)
-  end
+    places =
+      for {name, value} <- details, name in [:table, :index], do: "#{name} #{inspect(value)}"
 
-  defp where(details) do
-    case for {name, value} <- details, name in [:table, :index], do: "#{name} #{inspect(value)}" do
-      [] -> ""
-      places -> " (" <> Enum.join(places, ", ") <> ")"
+    case element(code, details) ++ places do
+      [] -> "#{code}: #{message}"
+      places -> "#{code}: #{message} (" <> Enum.join(places, ", ") <> ")"
     end
   end
+
+  # The vertex or the edge of a graph that is at fault.
+  defp element(:bad_weight, %{from: from, to: to}),
+    do: ["edge from #{short(from)} to #{short(to)}"]
+
+  defp element(:bad_weight, %{vertex: vertex}), do: ["vertex #{short(vertex)}"]
+  defp element(:bad_weight, %{key: from}), do: ["edge from #{short(from)}"]
+  defp element(code, %{key: key}) when code in [:no_vertex, :cyclic], do: ["vertex #{short(key)}"]
+  defp element(_code, _details), do: []
+
+  defp short(term), do: inspect(term, limit: 5, printable_limit: 40)
 end

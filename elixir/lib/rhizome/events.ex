@@ -63,7 +63,7 @@ defmodule Rhizome.Events do
   # Of a run that asked for it; Rhizome.Client waits for it beside the answer.
   def hear(:progress, {id, done, total}, _state) do
     with pid when is_pid(pid) <- Pending.caller(id) do
-      send(pid, {:rhizome_progress, self(), done, total})
+      send(pid, {:rhizome_progress, self(), id, done, total})
     end
   end
 

@@ -614,7 +614,7 @@ defmodule Rhizome.Graph do
       iex> {:ok, store} = Rhizome.start_link()
       iex> graph = Rhizome.create_table!(store, :g, :graph)
       iex> Rhizome.Graph.put_edges!(graph, [{:ann, :bob}, {:cid, :ann}])
-      iex> Rhizome.Graph.neighbors(graph, :ann)
+      iex> Enum.sort(Rhizome.Graph.neighbors(graph, :ann))
       [:bob, :cid]
       iex> Rhizome.Graph.neighbors(graph, :ann, direction: :in)
       [:cid]
@@ -1085,6 +1085,8 @@ defmodule Rhizome.Graph do
   ## Options
 
   #{Options.docs(:project)}
+
+  A name is any term but `nil` and `:none`.
   """
   @spec project(source(), name :: term(), keyword()) :: Rhizome.result(Projection.t())
   defdelegate project(source, name, options \\ []), to: Algorithms
@@ -1097,7 +1099,7 @@ defmodule Rhizome.Graph do
   The projections that the daemon holds, as maps: those with a `:name`, and those that it
   keeps for the next run, whose name is `nil`. Each has its `:source`, `:vertices`, `:edges`,
   `:bytes` and `:seq`, `:current` (whether the graph is still so) and `:running` (how many
-  runs use it).
+  runs use it); and, if it has a name, the `:projection` to run on, which is `nil` otherwise.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> Rhizome.Graph.projections(store)
@@ -1108,10 +1110,47 @@ defmodule Rhizome.Graph do
   defdelegate projections(store, options \\ []), to: Algorithms
 
   @doc """
-  Drops a named projection; one that is not there is no error. Runs that are under way go on.
+  The projection of this name, which any process may have made. Errors: `:no_projection`.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> graph = Rhizome.create_table!(store, :g, :graph)
+      iex> Rhizome.Graph.put_edges!(graph, [{:a, :b}, {:b, :c}])
+      iex> Rhizome.Graph.project!(graph, :today)
+      iex> {:ok, today} = Rhizome.Graph.projection(store, :today)
+      iex> Rhizome.Graph.Algorithms.wcc!(today, mode: :summary).components
+      1
+
+  Its `:ms` are `nil`.
   """
+  @spec projection(Rhizome.store(), name :: term(), keyword()) :: Rhizome.result(Projection.t())
+  defdelegate projection(store, name, options \\ []), to: Algorithms, as: :find_projection
+
+  @doc "`projection/3` that returns the projection or raises the error."
+  @spec projection!(Rhizome.store(), name :: term(), keyword()) :: Projection.t()
+  def projection!(store, name, options \\ []), do: unwrap!(projection(store, name, options))
+
+  @doc """
+  Drops a named projection; one that is not there is no error. Runs that are under way go on.
+
+  It takes the projection, or, as `drop_projection(store, name)`, its store and its name.
+  """
+  @spec drop_projection(Projection.t()) :: :ok | {:error, Error.t()}
+  def drop_projection(projection), do: Algorithms.drop_projection(projection, [])
+
+  @doc "`drop_projection/1` with options, or of a store and a name."
   @spec drop_projection(Projection.t(), keyword()) :: :ok | {:error, Error.t()}
-  defdelegate drop_projection(projection, options \\ []), to: Algorithms
+  @spec drop_projection(Rhizome.store(), name :: term()) :: :ok | {:error, Error.t()}
+  def drop_projection(%Projection{} = projection, options) do
+    Algorithms.drop_projection(projection, options)
+  end
+
+  def drop_projection(store, name), do: Algorithms.drop_projection(store, name, [])
+
+  @doc "`drop_projection/2` of a store and a name with options."
+  @spec drop_projection(Rhizome.store(), name :: term(), keyword()) :: :ok | {:error, Error.t()}
+  def drop_projection(store, name, options) do
+    Algorithms.drop_projection(store, name, options)
+  end
 
   @doc """
   What a run would need, without running it: a map of `:vertices`, `:edges`,
@@ -1239,9 +1278,17 @@ defmodule Rhizome.Graph do
 
   It returns how many vertices were contracted into how many, as a map of `:groups`,
   `:members`, `:super_vertices` (a list) and `:seq`. Where groups are neighbours, `expand/3`
-  undoes this from the last to the first. The result is of the graph as it was when it was
-  computed, and the graph may be in use: if it has changed since, or does until this is
-  committed, the answer is a `:conflict`, and nothing is done.
+  undoes this from the last to the first.
+
+  The result is of the graph as it was when it was computed, and the graph may be in use. If
+  it does not have the same elements any more (their digests differ), or something of it changes until
+  this is committed, the answer is a `:conflict`, and nothing is done: its details have the
+  `:table`, and of the former the seq of the result as `:expected` and that of the store as `:seq`.
+  Changes of other tables are no conflict, and neither is one that was undone.
+
+  It takes results that name a group of each vertex, all of their rows: those of `wcc`, `scc`,
+  `cdlp`, `louvain`, `leiden`, `k_core` and `k1_coloring`. Those of others, and of the first rows
+  of an order (`order: {column, :desc, n}`), raise `ArgumentError`.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> graph = Rhizome.create_table!(store, :g, :graph)
@@ -1253,7 +1300,7 @@ defmodule Rhizome.Graph do
       iex> Enum.to_list(Rhizome.Graph.vertices(graph))
       [:c, :d, {:cycle, [:a, :b]}]
 
-  Instead of a result it takes a list of `{super_vertex, members}`.
+  Instead of a result it takes a list of `{super_vertex, members}`, which is of no state.
 
   ## Options
 

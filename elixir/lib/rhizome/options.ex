@@ -365,7 +365,8 @@ defmodule Rhizome.Options do
     at: @at,
     timeout:
       {:timeout, :infinity,
-       "How long it may take, in milliseconds or `:infinity`; then it fails with `:deadline`."},
+       "How long it may take, in milliseconds or `:infinity`; then it fails with `:deadline`. " <>
+         "With 0 each run does, and `project/3` unless the projection is there already."},
     max_memory:
       {:bytes, :unset,
        "The most bytes that it may take: `:memory_budget` beyond. Defaults to what the store's " <>
@@ -379,6 +380,9 @@ defmodule Rhizome.Options do
            {:mode, :rows,
             "`:rows`, a `Rhizome.Graph.Result` of all rows; `:summary`, a map of figures alone; " <>
               "`{:write, table}`, which inserts the rows into that table, too."},
+         clear:
+           {:boolean, :unset,
+            "With `mode: {:write, table}`, whether the table is cleared before its first row comes."},
          order:
            {:order, :unset,
             "The order of the rows: `{column, :asc}`, `{column, :desc}`, or `{column, :desc, n}` " <>
@@ -420,6 +424,10 @@ defmodule Rhizome.Options do
       {{:in, [:auto, :yes, :no]}, :unset, "Of `:edges`, whether the first line is a header."},
     max_errors: {:non_negative, :unset, "How many wrong elements to leave out; 0."},
     batch: {:positive, :unset, "The most elements in one request; 5,000."},
+    progress:
+      {:progress, :unset,
+       "A function of two numbers, how many elements have gone to the store and 0, which is " <>
+         "called in the calling process."},
     timeout: @timeout
   ]
 
@@ -427,6 +435,10 @@ defmodule Rhizome.Options do
     format: @format,
     delimiter: @delimiter,
     limit: {:positive, :unset, "Of `:dot`, the most vertices, and the most edges."},
+    progress:
+      {:progress, :unset,
+       "A function of two numbers, how many elements were read from the store and how many " <>
+         "there are, which is called in the calling process."},
     at: @at,
     timeout: @timeout
   ]

@@ -51,7 +51,11 @@ defmodule Rhizome.GraphAlgorithmsTest do
     words = for algorithm <- Catalogue.all(), into: %{}, do: {algorithm.name, algorithm}
     assert Enum.sort(Map.keys(daemons)) == Enum.sort(Map.keys(words))
 
-    for {name, %{parameters: parameters}} <- daemons do
+    for {name, %{parameters: parameters, columns: columns}} <- daemons do
+      [row] = Regex.run(~r/`\{(.*?)\}`/, words[name].rows, capture: :all_but_first)
+      row = for column <- String.split(row, ", "), do: String.to_atom(column)
+      assert List.starts_with?(columns, row), "columns of #{name}"
+
       assert Enum.sort(for(p <- parameters, do: p.name)) ==
                Enum.sort(Keyword.keys(words[name].parameters)),
              "parameters of #{name}"
@@ -83,7 +87,8 @@ defmodule Rhizome.GraphAlgorithmsTest do
       assert Enum.to_list(Result.stream(result, page_size: 2)) == rows
 
       figures = apply(Algorithms, :"#{name}!", [graph, [mode: :summary] ++ options])
-      assert Map.keys(figures) -- [:rows] == Map.keys(result.summary)
+      assert Map.keys(figures) -- [:rows, :seq] == Map.keys(result.summary)
+      assert figures.seq == result.seq
       assert %{vertices: _, edges: _} = Graph.estimate(graph, name, options)
       assert Graph.release(result) == :ok
       assert {:error, %Error{code: :no_result}} = rescued(fn -> Enum.to_list(result) end)
@@ -166,6 +171,117 @@ defmodule Rhizome.GraphAlgorithmsTest do
     Enum.into(for(n <- 1..25_000, do: {:vertex, n, nil, []}), many)
     assert {:ok, %{written: 25_000}} = Algorithms.wcc(many, mode: {:write, ranks})
     assert Rhizome.count(ranks) == 25_000
+  end
+
+  test "rows into tables of forks and transactions", %{store: store, graph: graph} do
+    tables =
+      for {type, n} <- Enum.with_index([:set, :to_one, :many_to_one, :many_to_many]) do
+        {Rhizome.create_table!(store, {:head, n}, type),
+         Rhizome.create_table!(store, {:fork, n}, type)}
+      end
+
+    # What the daemon makes of rows and what is made of them here are the same.
+    fork = Rhizome.fork!(store)
+
+    for {head, forked} <- tables,
+        {algorithm, options} <- [
+          wcc: [],
+          bfs: [source: 1],
+          articulation_points: [],
+          degree: [],
+          bridges: [],
+          cycles: []
+        ] do
+      options = fn table -> [mode: {:write, table}, clear: true] ++ options end
+      assert {:ok, a} = Graph.run(graph, algorithm, options.(head))
+
+      assert {:ok, b} = Graph.run(graph, algorithm, options.(Rhizome.on(forked, fork)))
+      assert Map.drop(a, [:ms, :seq]) == Map.drop(b, [:ms, :seq])
+
+      assert Enum.sort(Rhizome.to_list(head)) ==
+               Enum.sort(Rhizome.to_list(Rhizome.on(forked, fork)))
+
+      assert Rhizome.count(forked) == 0
+    end
+
+    Rhizome.commit!(fork)
+
+    for {head, forked} <- tables do
+      assert Enum.sort(Rhizome.to_list(head)) == Enum.sort(Rhizome.to_list(forked))
+    end
+
+    ranks = Rhizome.create_table!(store, :ranks, :to_one)
+    seq = Rhizome.info(store).seq
+
+    assert {:ok, 7} =
+             Rhizome.transaction(store, fn tx ->
+               there = Rhizome.on(graph, tx)
+               Graph.delete_vertex!(there, 8)
+
+               Algorithms.page_rank!(there, mode: {:write, Rhizome.on(ranks, tx)}).written
+             end)
+
+    assert Rhizome.count(ranks) == 7
+    assert Rhizome.info(store).seq == seq + 1
+
+    many = Rhizome.create_table!(store, :many, :graph)
+    Enum.into(for(n <- 1..25_000, do: {:vertex, n, nil, []}), many)
+    fork = Rhizome.fork!(store)
+    assert {:ok, figures} = Algorithms.wcc(many, mode: {:write, Rhizome.on(ranks, fork)})
+    assert figures.written == 25_000
+    Rhizome.discard(fork)
+
+    snapshot = Rhizome.snapshot!(store)
+
+    assert_raise ArgumentError, ~r/read-only/, fn ->
+      Algorithms.wcc(graph, mode: {:write, Rhizome.on(ranks, snapshot)})
+    end
+  end
+
+  test "tables are cleared if asked for, and not if nothing can be written",
+       %{store: store, graph: graph} do
+    ranks = Rhizome.create_table!(store, :ranks, :to_one)
+    Rhizome.insert_all!(ranks, [{:old, 1}])
+    assert {:ok, _figures} = Algorithms.page_rank(graph, mode: {:write, ranks})
+    assert Rhizome.count(ranks) == 9
+    assert {:ok, _figures} = Algorithms.page_rank(graph, mode: {:write, ranks}, clear: true)
+    assert Rhizome.count(ranks) == 8
+
+    assert {:error, %Error{code: :wrong_table_type}} =
+             Algorithms.page_rank(graph, mode: {:write, graph}, clear: true)
+
+    assert Graph.vertex_count(graph) == 8
+
+    assert {:error, %Error{}} =
+             Algorithms.page_rank(graph, mode: {:write, ranks}, clear: true, damping: 7)
+
+    assert Rhizome.count(ranks) == 8
+    assert_raise ArgumentError, ~r/:clear/, fn -> Algorithms.wcc(graph, clear: true) end
+  end
+
+  test "projections are found and dropped by their names", %{store: store, graph: graph} do
+    for name <- [:then, {1, "two"}, []] do
+      made = Graph.project!(graph, name)
+      assert {:ok, %Projection{} = found} = Graph.projection(store, name)
+      assert %{found | ms: nil} == %{made | ms: nil}
+      assert Graph.projection!(store, name) == found
+      listed = for %{name: ^name} = map <- Graph.projections(store), do: map.projection
+      assert listed == [found]
+      assert groups(rows(found, :wcc)) == [[1, 2, 3, 4, 5, 6, 7], [8]]
+      assert Graph.drop_projection(store, name) == :ok
+      assert Graph.drop_projection(store, name, timeout: 1_000) == :ok
+      assert {:error, %Error{code: :no_projection}} = Graph.projection(store, name)
+      assert {:error, %Error{code: :no_projection}} = Graph.run(made, :wcc)
+    end
+
+    Graph.run!(graph, :wcc, mode: :summary)
+    assert Enum.any?(Graph.projections(store), &match?(%{name: nil, projection: nil}, &1))
+    assert Graph.drop_projection(Graph.project!(graph, :then), timeout: 1_000) == :ok
+
+    for name <- [nil, :none] do
+      assert_raise ArgumentError, ~r/no name/, fn -> Graph.project(graph, name) end
+      assert {:error, %Error{code: :no_projection}} = Graph.projection(store, name)
+    end
   end
 
   test "projections stay as they are", %{store: store, graph: graph} do
@@ -270,13 +386,54 @@ defmodule Rhizome.GraphAlgorithmsTest do
       assert done <= total
       refute_received {:rhizome_progress, _, _, _}
 
-      # What the function raises comes out, and nothing is left in the mailbox.
-      assert_raise RuntimeError, "no more", fn ->
-        Graph.run(big, :betweenness, timeout: 800, progress: fn _, _ -> raise "no more" end)
-      end
-
       {:messages, messages} = Process.info(self(), :messages)
       assert Enum.reject(messages, &match?({:progress, _, _}, &1)) == []
+    end
+
+    test "what is told of progress ends the run by raising", %{store: store, big: big} do
+      # Whether it is of a store or a version, a kept result or figures.
+      fork = Rhizome.fork!(store)
+      Graph.put_edge!(Rhizome.on(big, fork), 1, :new)
+
+      for graph <- [big, Rhizome.on(big, fork)], mode <- [:rows, :summary] do
+        options = [mode: mode, progress: fn _done, _total -> raise "no more" end]
+
+        {ms, raised} = timed(fn -> catch_error(Graph.run(graph, :betweenness, options)) end)
+
+        assert raised == %RuntimeError{message: "no more"}
+        assert ms < 3_000
+        assert Algorithms.running(store) == []
+      end
+
+      assert_raise RuntimeError, "no more", fn ->
+        Rhizome.transaction(store, fn tx ->
+          progress = fn _done, _total -> raise "no more" end
+          Graph.run(Rhizome.on(big, tx), :betweenness, progress: progress)
+        end)
+      end
+
+      # An exit of its own is no end of the store.
+      exiting = fn _done, _total -> exit({:noproc, {GenServer, :call, [:nobody]}}) end
+      assert {:noproc, _call} = catch_exit(Graph.run(big, :betweenness, progress: exiting))
+      assert catch_throw(Graph.run(big, :betweenness, progress: fn _, _ -> throw(:it) end)) == :it
+      assert {:messages, []} = Process.info(self(), :messages)
+      await(fn -> idle?(store) end)
+    end
+
+    test "anybody can end a run by its id", %{store: store, big: big} do
+      task = Task.async(fn -> Graph.run(big, :betweenness) end)
+      await(fn -> Algorithms.running(store) != [] end)
+      assert [%{id: id}] = Algorithms.running(store)
+      assert Algorithms.cancel(store, id) == :cancelled
+      assert {:error, %Error{code: :cancelled}} = Task.await(task)
+      assert Algorithms.cancel(store, id) == :absent
+      assert_raise ArgumentError, ~r/the :id of a run/, fn -> Algorithms.cancel(store, :it) end
+    end
+
+    test "no time is a deadline in every mode", %{big: big} do
+      for mode <- [:rows, :summary] do
+        assert {:error, %Error{code: :deadline}} = Graph.run(big, :wcc, mode: mode, timeout: 0)
+      end
     end
 
     test "a result goes with its process, or when it is released", %{store: store, big: big} do
@@ -334,8 +491,10 @@ defmodule Rhizome.GraphAlgorithmsTest do
       assert {:error, %Error{code: :cyclic}} = Algorithms.topological_sort(graph)
       Graph.put_edge!(graph, 1, 2, value: -1)
 
-      assert {:error, %Error{code: :bad_weight}} =
+      assert {:error, %Error{code: :bad_weight, details: details}} =
                Algorithms.sssp(graph, source: 1, weighted: true)
+
+      assert %{from: 1, to: 2} = details
     end
 
     test "raise before anything is sent", %{graph: graph} do
@@ -385,10 +544,37 @@ defmodule Rhizome.GraphAlgorithmsTest do
       Graph.delete_edge!(graph, 3, 1)
       digest = Graph.digest(graph)
 
-      assert {:error, %Error{code: :conflict, details: %{table: :g}}} =
+      assert {:error, %Error{code: :conflict, details: details}} =
                Graph.contract_all(graph, result)
 
+      now = Rhizome.info(graph.store).seq
+      assert %{table: :g, expected: seq, seq: ^now} = details
+      assert seq == result.seq and seq < now
       assert Graph.digest(graph) == digest
+
+      # Other tables may change, and what is undone has not changed.
+      Rhizome.create_table!(graph.store, :other, :set)
+      Graph.put_edge!(graph, 3, 1, value: 3)
+      assert {:ok, %{groups: 2}} = Graph.contract_all(graph, result)
+    end
+
+    test "is of groups, and of whole ones", %{graph: graph} do
+      digest = Graph.digest(graph)
+
+      for algorithm <- [:page_rank, :degree, :bridges, :cycles, :articulation_points] do
+        result = Graph.run!(graph, algorithm)
+
+        assert_raise ArgumentError, ~r/#{algorithm}, whose rows name no groups/, fn ->
+          Graph.contract_all(graph, result)
+        end
+      end
+
+      first = Graph.run!(graph, :wcc, order: {:vertex, :asc, 3})
+      assert_raise ArgumentError, ~r/first rows/, fn -> Graph.contract_all(graph, first) end
+      assert Graph.digest(graph) == digest
+
+      sorted = Graph.run!(graph, :wcc, order: {:component, :desc})
+      assert {:ok, %{groups: 1, members: 7}} = Graph.contract_all(graph, sorted)
     end
 
     test "works in versions and with given groups", %{store: store, graph: graph} do

@@ -110,7 +110,7 @@ defmodule Rhizome.GraphImportTest do
         assert done.edges == Graph.edge_count(graph)
         assert done.bytes == File.stat!(path.(name)).size
         copy = Rhizome.create_table!(store, name, :graph)
-        assert {:ok, _done} = Graph.import_file(copy, path.(name), words: :atoms)
+        assert {:ok, _done} = Graph.import_file(copy, path.(name))
         assert Enum.sort(copy) === Enum.sort(graph)
         assert Graph.digest(copy) == Graph.digest(graph)
       end
@@ -157,13 +157,118 @@ defmodule Rhizome.GraphImportTest do
     end
   end
 
+  test "both tell how far they are", %{store: store, graph: graph, path: path} do
+    me = self()
+    tell = fn done, total -> send(me, {:told, done, total}) end
+    file = write(path.("edges.txt"), for(n <- 1..3_000, do: "#{n} #{n + 1}\n"))
+    assert {:ok, done} = Graph.import_file(graph, file, batch: 1_000, progress: tell)
+    refute Map.has_key?(done, :done)
+    told = told()
+    assert told == Enum.sort(told)
+    assert {done, 0} = List.last(told)
+    assert done >= 3_000
+
+    assert {:ok, _done} = Graph.export_file(graph, path.("g.jsonl"), progress: tell)
+    told = told()
+    assert length(told) >= 6
+    assert told == Enum.sort(told)
+    assert List.last(told) == {6_001, 6_001}
+
+    # What it raises ends the work: nothing is written, and nothing left.
+    stop = fn _done, _total -> raise "enough" end
+    copy = Rhizome.create_table!(store, :copy, :graph)
+
+    assert_raise RuntimeError, "enough", fn ->
+      Graph.import_file(copy, file, batch: 1_000, progress: stop)
+    end
+
+    assert Graph.edge_count(copy) in 1..1_000
+
+    assert_raise RuntimeError, "enough", fn ->
+      Graph.export_file(graph, path.("none.jsonl"), progress: stop)
+    end
+
+    refute File.exists?(path.("none.jsonl"))
+    assert {:messages, []} = Process.info(self(), :messages)
+    assert pipes() == []
+  end
+
+  defp told do
+    receive do
+      {:told, done, total} -> [{done, total} | told()]
+    after
+      0 -> []
+    end
+  end
+
+  # Tests of this module run one after another, and no others have any.
+  defp pipes do
+    Enum.filter(File.ls!(System.tmp_dir!()), &(&1 =~ ~r/^rhizome-#{System.pid()}-/))
+  end
+
+  test "what is lost is counted", %{graph: graph, path: path} do
+    Graph.put_vertex!(graph, 1, value: {:a, :tuple}, labels: [:l])
+    Graph.put_edge!(graph, 1, 2, label: :knows, value: %{a: 1})
+
+    assert {:ok, %{inexact: 0, left_out: 0}} = Graph.export_file(graph, path.("g.jsonl"))
+    assert {:ok, %{inexact: inexact}} = Graph.export_file(graph, path.("g.mtx"))
+    assert inexact > 0
+    assert {:ok, %{left_out: left_out}} = Graph.export_file(graph, path.("g.dot"), limit: 1)
+    assert left_out > 0
+  end
+
+  test "a picture is not read", %{graph: graph, path: path} do
+    assert_raise ArgumentError, ~r/:dot is written only/, fn ->
+      Graph.import_file(graph, path.("g.dot"))
+    end
+
+    assert_raise ArgumentError, ~r/:dot is written only/, fn ->
+      Graph.import_file(graph, path.("g.txt"), format: :dot)
+    end
+  end
+
+  test "a caller that traps exits has no messages", %{graph: graph, path: path} do
+    Process.flag(:trap_exit, true)
+    file = write(path.("edges.txt"), "1 2\n")
+    assert {:ok, _done} = Graph.import_file(graph, file)
+    assert {:ok, _done} = Graph.export_file(graph, path.("g.jsonl"))
+    assert {:messages, []} = Process.info(self(), :messages)
+  end
+
+  test "a caller that is killed leaves neither a pipe nor half a file", context do
+    %{graph: graph, path: path} = context
+    Graph.put_edges!(graph, for(n <- 1..5_000, do: {n, n + 1}))
+    file = write(path.("edges.txt"), for(n <- 1..5_000, do: "#{n} #{n + 1}\n"))
+    me = self()
+
+    waits = fn _done, _total ->
+      send(me, {:at_it, self()})
+      Process.sleep(:infinity)
+    end
+
+    copy = Rhizome.create_table!(graph.store, :copy, :graph)
+
+    for work <- [
+          fn -> Graph.import_file(copy, file, batch: 100, progress: waits) end,
+          fn -> Graph.export_file(graph, path.("none.jsonl"), progress: waits) end
+        ] do
+      pid = spawn(work)
+      assert_receive {:at_it, ^pid}
+      assert [_one] = pipes()
+      Process.exit(pid, :kill)
+      await(fn -> pipes() == [] end)
+    end
+
+    refute File.exists?(path.("none.jsonl"))
+    assert File.ls!(path.(".")) == ["edges.txt"]
+  end
+
   test "an export that cannot be written says so", %{graph: graph, path: path} do
     Graph.put_edge!(graph, 1, 2)
     assert {:error, %Error{}} = Graph.export_file(graph, path.("no/such/directory.jsonl"))
     assert {:ok, %{}} = Graph.export_file(graph, path.("g.dot"))
     assert File.read!(path.("g.dot")) =~ "graph"
 
-    assert File.ls!(System.tmp_dir!()) |> Enum.filter(&(&1 =~ ~r/^rhizome-#{System.pid()}-/)) ==
-             []
+    assert pipes() == []
   end
 end

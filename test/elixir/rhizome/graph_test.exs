@@ -97,6 +97,21 @@ defmodule Rhizome.GraphTest do
     end
   end
 
+  test "an error names the vertex or the edge in its message", %{store: store, graph: graph} do
+    {:error, error} = Graph.update_vertex(graph, {:bob, String.duplicate("b", 100)})
+    assert Exception.message(error) =~ ~r/\(vertex {:bob, "b{30,50}" <> \.\.\.}, table :g\)$/
+
+    weighted = Rhizome.create_table!(store, :w, :graph, weight: :value)
+    {:error, error} = Graph.put_edge(weighted, :a, :b, value: :far)
+    assert Exception.message(error) =~ "(edge from :a, table :w)"
+    Graph.put_edge!(weighted, :a, :b, value: -1)
+    {:error, error} = Graph.run(weighted, :sssp, source: :a, weighted: true)
+    assert Exception.message(error) =~ "(edge from :a to :b"
+    Graph.put_edge!(weighted, :b, :a, value: 1)
+    {:error, error} = Graph.run(weighted, :topological_sort)
+    assert Exception.message(error) =~ ~r/\(vertex :[ab]/
+  end
+
   describe "vertices" do
     test "are put, updated, tested, counted and deleted", %{graph: graph} do
       assert %Change{outcome: :inserted, count: 1, evicted: []} = Graph.put_vertex!(graph, :ann)
@@ -794,7 +809,14 @@ defmodule Rhizome.GraphTest do
       assert Graph.to_mermaid(graph) ==
                ~s(flowchart LR\n  n0["a#124;b"]\n  n1["#lt;c#gt;"]\n  n0 -->|"#quot;x#quot;#35;1"| n1)
 
-      assert_raise ArgumentError, ~r/expected a graph/, fn -> Graph.to_dot(:g) end
+      for wrong <- [:g, nil, %{}, {1, 2}, {[1], []}, {[], [2]}, {[{:vertex, 1}], []}],
+          fun <- [&Graph.to_dot/1, &Graph.to_mermaid/1] do
+        assert_raise ArgumentError, ~r/expected a graph/, fn -> fun.(wrong) end
+      end
+
+      assert_raise ArgumentError, ~r/an end of this edge/, fn ->
+        Graph.to_dot({[{:vertex, 1, nil, []}], [{:edge, 1, 2, nil, nil}]})
+      end
     end
   end
 

@@ -1,5 +1,5 @@
 defmodule Rhizome.Graph.Algorithms do
-  alias Rhizome.{Client, Error, Op, Options, Scan, Table, Version}
+  alias Rhizome.{Client, Error, Op, Options, Scan, Snapshot, Table, Version}
   alias Rhizome.Graph.{Catalogue, Projection, Result, Source}
 
   require Version
@@ -26,9 +26,8 @@ defmodule Rhizome.Graph.Algorithms do
     * `:rows`, the default: `{:ok, result}`, a `Rhizome.Graph.Result`, whose rows
       are read as they are needed.
     * `:summary`: `{:ok, figures}`, a map of the numbers that sum it up. Nothing is kept.
-    * `{:write, table}`: the rows are inserted into a table of the store, too, and nothing of
-      them comes to the VM: `{:ok, figures}`, with `:written`. Each row is inserted as
-      `{vertex, column}` with its first column; a `:to_one` has it as the vertex's value.
+    * `{:write, table}`: the rows are inserted into a table of the store, too:
+      `{:ok, figures}`, with `:written`.
 
           iex> {:ok, store} = Rhizome.start_link()
           iex> links = Rhizome.create_table!(store, :links, :graph)
@@ -38,14 +37,40 @@ defmodule Rhizome.Graph.Algorithms do
           iex> {figures.components, figures.written, Rhizome.count(component)}
           {2, 4, 4}
 
+  ## Rows into tables
+
+  Into a `:to_one` or a table of pairs each row goes as `{vertex, column}`, with its first
+  column alone, and pairs with a `nil` in them are left out. Into a `:set` it goes as it is, or,
+  where its only column is a boolean, as its vertex if that is true.
+
+  What was in the table stays if the rows do not replace it, unless `clear: true` empties it when
+  the run is done.
+
+  Nothing of the rows comes to the VM, if the table is in the store itself. Then it is written in
+  many commits, of 10,000 rows each, and the clearing is one, too: others may see a part of them,
+  and an error or the end of this process leaves a part. For all or nothing write to a table of a
+  fork or a transaction. There the rows pass through the VM, a page at a time.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> links = Rhizome.create_table!(store, :links, :graph)
+      iex> Rhizome.Graph.put_edges!(links, [{:a, :b}, {:c, :d}])
+      iex> component = Rhizome.create_table!(store, :component, :to_one)
+      iex> {:ok, 4} = Rhizome.transaction(store, fn tx ->
+      ...>   mode = {:write, Rhizome.on(component, tx)}
+      ...>   Rhizome.Graph.Algorithms.wcc!(links, mode: mode, clear: true).written
+      ...> end)
+      iex> Rhizome.count(component)
+      4
+
   ## What it takes
 
   The graph is first made into a projection, unless one is there that is still
   current. `Rhizome.Graph.estimate/3` says how much memory that and the run will need. A run takes
   `:max_memory` at most, ends at its `:timeout` (`:infinity` unless it is given) and
   when the process that called dies, and then gives everything back. `threads: 2` lets
-  two threads take part in it, and `progress: fn done, total -> ... end` is told how far it is;
-  `running/2` tells anybody.
+  two threads take part in it, and `progress: fn done, total -> ... end` is told how far it is. If
+  that function raises, throws or exits, the run is cancelled, and it goes on to the caller.
+  `running/2` tells anybody how far it is, and `cancel/3` ends it from anywhere.
 
   ## Options of all
 
@@ -62,6 +87,7 @@ defmodule Rhizome.Graph.Algorithms do
   # The options that are not the algorithm's own.
   @own [
     :mode,
+    :clear,
     :threads,
     :progress,
     :order,
@@ -108,12 +134,14 @@ defmodule Rhizome.Graph.Algorithms do
 
   @doc """
   What the daemon can run: a list of maps of a `:name`, its `:parameters` (with their types, bounds and
-  defaults) and `:weights`, whether it knows what to do with them.
+  defaults), `:weights`, whether it knows what to do with them, and `:columns`: what the elements of a
+  row are, in their order, and so by what `:order` can put rows. Those of weights are left out of
+  rows without any, and those of other rows that a parameter asks for.
 
       iex> {:ok, store} = Rhizome.start_link()
-      iex> names = for algorithm <- Rhizome.Graph.Algorithms.list(store), do: algorithm.name
-      iex> :page_rank in names
-      true
+      iex> list = Rhizome.Graph.Algorithms.list(store)
+      iex> Enum.find(list, &(&1.name == :page_rank)).columns
+      [:vertex, :rank]
 
   """
   @spec list(Rhizome.store(), keyword()) :: [map()]
@@ -136,6 +164,27 @@ defmodule Rhizome.Graph.Algorithms do
   def running(store, options \\ []) do
     options = Options.validate!(options, :call)
     unwrap!(Client.request(store, {:running}, options[:timeout]))
+  end
+
+  @doc """
+  Ends a run of whatever process, by the `:id` that `running/2` gives. It answers `:cancelled`,
+  and the run fails with that code, soon; or `:absent`, if there is none any more.
+
+      iex> {:ok, store} = Rhizome.start_link()
+      iex> for run <- Rhizome.Graph.Algorithms.running(store),
+      ...>     run.ms > 60_000,
+      ...>     do: Rhizome.Graph.Algorithms.cancel(store, run.id)
+      []
+
+  """
+  @spec cancel(Rhizome.store(), id :: non_neg_integer(), keyword()) :: :cancelled | :absent
+  def cancel(store, id, options \\ []) do
+    unless is_integer(id) and id >= 0 do
+      raise ArgumentError, "expected the :id of a run, got: #{inspect(id)}"
+    end
+
+    options = Options.validate!(options, :call)
+    unwrap!(Client.request(store, {:cancel, id}, options[:timeout]))
   end
 
   @doc """
@@ -177,10 +226,11 @@ defmodule Rhizome.Graph.Algorithms do
     {options, parameters} = split!(options)
     run = new(source, algorithm, options, parameters)
 
-    case options.mode do
-      :rows -> rows(run)
-      :summary -> summary(run)
-      {:write, table} -> write(run, table)
+    case options do
+      %{mode: {:write, table}} -> write(run, table, Map.get(options, :clear, false))
+      %{clear: _} -> raise ArgumentError, "option :clear is for mode: {:write, table}"
+      %{mode: :rows} -> rows(run)
+      %{mode: :summary} -> summary(run)
     end
   end
 
@@ -257,6 +307,7 @@ defmodule Rhizome.Graph.Algorithms do
 
   defp result(run, figures, digest, owner, name) do
     {count, summary} = Map.pop(figures, :rows)
+    {seq, summary} = Map.pop(summary, :seq)
 
     %Result{
       store: run.source.target,
@@ -264,9 +315,11 @@ defmodule Rhizome.Graph.Algorithms do
       name: name,
       algorithm: run.algorithm,
       count: count,
+      seq: seq,
       summary: summary,
       source: run.graph || run.source.wire,
-      digest: digest
+      digest: digest,
+      first_rows: match?({_column, _way, _limit}, run.order)
     }
   end
 
@@ -315,7 +368,8 @@ defmodule Rhizome.Graph.Algorithms do
 
     case kept do
       {{:ok, digest}, answer, held} -> {answer, if(run.graph, do: digest), held}
-      # A graph that is not there; the run says so, too.
+      # A graph that is not there, or no time: the run says so, too.
+      {{:error, _error}, {:error, error}, held} -> {{:error, error}, nil, held}
       {{:error, error}, _answer, held} -> {{:error, error}, nil, held}
       {{:error, error}, nil} -> {{:error, error}, nil, nil}
     end
@@ -342,16 +396,23 @@ defmodule Rhizome.Graph.Algorithms do
   defp graph_name(%Table{type: :graph, name: name}), do: name
   defp graph_name(_other), do: nil
 
-  defp write(run, %Table{store: store, name: table}) do
-    unless Version.fits?(store, run.source.target) do
+  defp write(run, %Table{store: store} = table, clear?) do
+    unless Client.same?(Version.store(store), Version.store(run.source.target)) do
       raise ArgumentError,
             "the table is of #{inspect(store)} and the graph of #{inspect(run.source.target)}"
     end
 
-    with {:ok, result} <- rows(run) do
+    if is_struct(store, Snapshot) do
+      raise ArgumentError, "a snapshot is read-only, got: #{inspect(store)}"
+    end
+
+    with :ok <- check_writable(table),
+         {:ok, result} <- rows(run) do
       try do
-        with {:ok, written} <- write(result, store, table, 0, 0) do
-          {:ok, Map.merge(result.summary, %{rows: result.count, written: written})}
+        with :ok <- clear(table, clear?),
+             {:ok, written} <- write_rows(result, table) do
+          figures = %{rows: result.count, seq: result.seq, written: written}
+          {:ok, Map.merge(result.summary, figures)}
         end
       after
         Result.release(result)
@@ -359,57 +420,133 @@ defmodule Rhizome.Graph.Algorithms do
     end
   end
 
-  defp write(%{count: count}, _store, _table, from, written) when from >= count do
+  # Before it is cleared, and before the work is done.
+  defp check_writable(%Table{type: type, name: name}) when type in [:graph, :pom] do
+    message = "rows are written to a set, a to_one or a table of pairs"
+    {:error, Error.new(:wrong_table_type, message, %{table: name})}
+  end
+
+  defp check_writable(_table), do: :ok
+
+  defp clear(_table, false), do: :ok
+
+  defp clear(table, true) do
+    with {:ok, _change} <- Rhizome.clear(table), do: :ok
+  end
+
+  # A version has its own requests, and takes the rows as any others.
+  defp write_rows(result, %Table{store: version} = table) when Version.is_version(version) do
+    result
+    |> Result.stream(page_size: @write_rows)
+    |> Stream.chunk_every(@write_rows)
+    |> Enum.reduce_while({:ok, 0}, fn rows, {:ok, written} ->
+      case Rhizome.insert_all(table, Enum.flat_map(rows, &element(&1, table.type))) do
+        {:ok, change} -> {:cont, {:ok, written + change.count}}
+        {:error, error} -> {:halt, {:error, error}}
+      end
+    end)
+  rescue
+    error in Error -> {:error, error}
+  end
+
+  defp write_rows(result, %Table{store: store, name: name}) do
+    write_rows(result, store, name, 0, 0)
+  end
+
+  defp write_rows(%{count: count}, _store, _table, from, written) when from >= count do
     {:ok, written}
   end
 
-  defp write(result, store, table, from, written) do
+  defp write_rows(result, store, table, from, written) do
     op = {:result_write, result.name, from, @write_rows, table}
 
     with {:ok, answer} <- Client.request(store, op, nil) do
       change = Op.result(op, answer)
-      write(result, store, table, from + @write_rows, written + change.count)
+      write_rows(result, store, table, from + @write_rows, written + change.count)
     end
   end
 
+  # What a row is in a table, as {result_write, ...} in PROTOCOL.md has it.
+  defp element(row, _type) when elem(row, 0) == nil, do: []
+  defp element({vertex}, :set), do: [vertex]
+  defp element({vertex, true}, :set), do: [vertex]
+  defp element({_vertex, false}, :set), do: []
+  defp element(row, :set), do: [row]
+  defp element({vertex}, _type), do: [{vertex, true}]
+  defp element(row, :to_one), do: [{elem(row, 0), elem(row, 1)}]
+  defp element(row, _pairs) when elem(row, 1) == nil, do: []
+  defp element(row, _pairs), do: [{elem(row, 0), elem(row, 1)}]
+
   ## Projections and estimates
 
+  # The word for one without a name, on the wire and here.
   @doc false
+  def project(_source, name, _options) when name in [nil, :none] do
+    raise ArgumentError, "#{inspect(name)} is no name of a projection"
+  end
+
   def project(source, name, options) do
     options = Options.validate!(options, :project)
     source = Source.new(source, options)
     op = {:project, name, source.wire, spec(options)}
 
     with {:ok, facts} <- Client.read(source.target, op, limits(options), options.timeout) do
-      facts = Map.take(facts, [:vertices, :edges, :bytes, :seq, :ms])
-      store = Version.store(source.target)
-      {:ok, struct!(Projection, Map.merge(facts, %{store: store, name: name}))}
+      {:ok, projection(Version.store(source.target), Map.put(facts, :name, name))}
     end
+  end
+
+  defp projection(store, %{name: name} = facts) do
+    facts = Map.take(facts, [:vertices, :edges, :bytes, :seq, :ms])
+    struct!(Projection, Map.merge(facts, %{store: store, name: name}))
   end
 
   @doc false
   def projections(store, options) do
     options = Options.validate!(options, :call)
+    unwrap!(list_projections(store, options))
+  end
 
-    for facts <- unwrap!(Client.request(store, {:projections}, options[:timeout])) do
-      Map.update(facts, :name, nil, fn
-        :none -> nil
-        name -> name
-      end)
+  defp list_projections(store, options) do
+    with {:ok, all} <- Client.request(store, {:projections}, options[:timeout]) do
+      {:ok,
+       for facts <- all do
+         case facts do
+           %{name: :none} -> Map.merge(facts, %{name: nil, projection: nil})
+           %{name: _name} -> Map.put(facts, :projection, projection(Version.store(store), facts))
+         end
+       end}
+    end
+  end
+
+  @doc false
+  def find_projection(store, name, options) do
+    options = Options.validate!(options, :call)
+
+    with {:ok, all} <- list_projections(store, options) do
+      case for %{name: ^name, projection: %{} = projection} <- all, do: projection do
+        [projection] -> {:ok, projection}
+        [] -> {:error, Error.new(:no_projection, nil, %{key: name})}
+      end
     end
   end
 
   @doc false
   def drop_projection(%Projection{store: store, name: name}, options) do
+    drop_projection(store, name, options)
+  end
+
+  def drop_projection(other, options) when is_list(options) do
+    raise ArgumentError,
+          "expected a %Rhizome.Graph.Projection{}, or a store and a name, got: #{inspect(other)}"
+  end
+
+  @doc false
+  def drop_projection(store, name, options) do
     options = Options.validate!(options, :call)
 
     with {:ok, _dropped_or_absent} <-
            Client.request(store, {:drop_projection, name}, options[:timeout]),
          do: :ok
-  end
-
-  def drop_projection(other, _options) do
-    raise ArgumentError, "expected a %Rhizome.Graph.Projection{}, got: #{inspect(other)}"
   end
 
   @doc false

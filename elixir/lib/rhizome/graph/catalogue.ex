@@ -18,8 +18,8 @@ defmodule Rhizome.Graph.Catalogue do
     {:bfs, [:source], "Levels of a breadth-first search",
      "`{vertex, level, parent}`: `nil` for both where it cannot be reached",
      [
-       source: "the vertex to start at; or, instead,",
-       sources: "a list of them",
+       source: "the vertex to start at; this or `:sources` is required",
+       sources: "a list of vertices to start at, all at once, and at `:source` if that is given",
        max_depth: "how far to go"
      ], "Beamer, Asanovic, Patterson, *Direction-Optimizing Breadth-First Search* (2012)"},
     {:sssp, [:source], "Shortest distances from a vertex",
@@ -171,7 +171,8 @@ defmodule Rhizome.Graph.Catalogue do
   defp parameters(algorithm) do
     lines =
       for {name, words} <- algorithm.parameters do
-        required = if name in algorithm.required, do: " (required)", else: ""
+        required? = name in algorithm.required and not (words =~ "required")
+        required = if required?, do: " (required)", else: ""
         "  * `#{inspect(name)}` - #{words}#{required}"
       end
 

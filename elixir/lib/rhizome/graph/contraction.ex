@@ -12,6 +12,9 @@ defmodule Rhizome.Graph.Contraction do
   alias Rhizome.{Batch, Error, Graph, Options, Table, Version}
   alias Rhizome.Graph.Result
 
+  # Whose first column names a group of vertices.
+  @grouping [:wcc, :scc, :cdlp, :louvain, :leiden, :k_core, :k1_coloring]
+
   # Groups in one request.
   @chunk 1_000
 
@@ -67,6 +70,17 @@ defmodule Rhizome.Graph.Contraction do
           "the result is of #{inspect(source)}, and is to contract #{inspect(graph)}"
   end
 
+  defp check_source!(_graph, %Result{algorithm: algorithm}) when algorithm not in @grouping do
+    raise ArgumentError,
+          "the result is of #{algorithm}, whose rows name no groups; " <>
+            "those of #{inspect(@grouping)} do"
+  end
+
+  defp check_source!(_graph, %Result{first_rows: true}) do
+    raise ArgumentError,
+          "the result has the first rows of an order alone, and so perhaps parts of groups"
+  end
+
   defp check_source!(_graph, %Result{}), do: :ok
   defp check_source!(_graph, groups) when is_list(groups), do: :ok
 
@@ -76,16 +90,25 @@ defmodule Rhizome.Graph.Contraction do
             inspect(other)
   end
 
-  defp check_unchanged(graph, %Result{digest: digest}, call) when digest != nil do
+  defp check_unchanged(graph, %Result{digest: digest} = result, call) when digest != nil do
     if Graph.digest(graph, call) == Base.encode16(digest, case: :lower) do
       :ok
     else
       message = "the graph has changed since the result was computed"
-      {:error, Error.new(:conflict, message, %{table: graph.name})}
+      details = Map.merge(%{table: graph.name, expected: result.seq}, seq(graph.store, call))
+      {:error, Error.new(:conflict, message, details)}
     end
   end
 
   defp check_unchanged(_graph, _groups, _call), do: :ok
+
+  # That of the store now, with which the changes in between can be looked up.
+  defp seq(version, call) do
+    case Rhizome.info(Version.store(version), call) do
+      %{seq: seq} -> %{seq: seq}
+      _unknown -> %{}
+    end
+  end
 
   # {super-vertex, members}, in the order in which the groups first appear.
   defp named(%Result{} = result, options) do

@@ -84,6 +84,9 @@ defmodule Rhizome.Graph.Dot do
   end
 
   defp elements({vertices, edges}, options) when is_list(vertices) and is_list(edges) do
+    known = for vertex <- vertices, into: MapSet.new(), do: vertex!(vertex)
+    Enum.each(edges, &edge!(&1, known))
+
     case options do
       %{vertices: some} ->
         some = MapSet.new(some)
@@ -97,8 +100,24 @@ defmodule Rhizome.Graph.Dot do
   end
 
   defp elements(other, _options) do
+    no_picture!(other)
+  end
+
+  defp vertex!({:vertex, vertex, _value, _labels}), do: vertex
+  defp vertex!(other), do: no_picture!(other)
+
+  defp edge!({:edge, from, to, _label, _value} = edge, known) do
+    unless from in known and to in known do
+      raise ArgumentError, "an end of this edge is not among the vertices: #{inspect(edge)}"
+    end
+  end
+
+  defp edge!(other, _known), do: no_picture!(other)
+
+  defp no_picture!(other) do
     raise ArgumentError,
-          "expected a graph, or {vertices, edges} as subgraph returns them, got: " <>
+          "expected a graph, or {vertices, edges} as subgraph returns them: lists of " <>
+            "{:vertex, vertex, value, labels} and {:edge, from, to, label, value}; got: " <>
             inspect(other)
   end
 

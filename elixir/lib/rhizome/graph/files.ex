@@ -1,5 +1,6 @@
 defmodule Rhizome.Graph.Files do
   alias Rhizome.{Client, Error, Executable, Graph, Op, Options, Table}
+  alias Rhizome.Graph.Program
 
   @moduledoc """
   Graphs in files: what `Rhizome.Graph.import_file/3` reads and `Rhizome.Graph.export_file/3`
@@ -29,6 +30,19 @@ defmodule Rhizome.Graph.Files do
   | `:mtx` | `.mtx` | Matrix Market |
   | `:dot` | `.dot`, `.gv` | written only |
 
+  | format | keeps | loses |
+  | --- | --- | --- |
+  | `:jsonl` | all elements, so that the digest is the same | what a super-vertex stands for |
+  | `:neo4j`, `:graphml` | vertices that are integers or texts; labels; values of all kinds | of other vertices what they were: they become texts |
+  | `:edges` | from and to that are integers or texts; labels; values that are numbers or texts | all of a vertex but that edges name it, and so those without edges; of other terms what they were: they become texts |
+  | `:mtx` | edges between positive integers, and values that are numbers | all other vertices and their edges; labels, and so all but one of several edges in parallel; other values. The vertices from 1 to the greatest are all there then |
+  | `:dot` | a picture | it is not read |
+
+  No format but `:jsonl` tells an atom from a binary: labels, and names in values that are maps, come
+  back as binaries, or with `words: :atoms` as atoms. What was written as something else counts as
+  `:inexact`, and what was not written at all as `:left_out`, in what `Rhizome.Graph.export_file/3`
+  returns.
+
   A name that ends in `.gz` is compressed. The format is taken from the name unless it is given.
 
   The program that is the daemon does the reading and writing, as `rhizome import` and `rhizome
@@ -47,21 +61,26 @@ defmodule Rhizome.Graph.Files do
   It returns a map of how many `:vertices` and `:edges` were read, the `:bytes` of the files,
   how many `:errors` there were, and the first of them as `:wrong`.
 
+  `:progress` is called behind each request with how many elements have gone to the store, and
+  0, for how many there are is known at the end. If it raises, that ends the import.
+
   #{Options.docs(:import)}
 
   ## Exporting
 
   What is written is the graph at one moment: that of the version, or of a snapshot that is taken
-  for it. The file appears when it is complete. It returns a map of how many `:vertices` and
-  `:edges` were written, and `:bytes`.
+  for it. The file appears when it is complete, and not at all if this process dies before. It
+  returns a map of how many `:vertices` and `:edges` were written, the `:bytes` of the files, and how
+  many elements are `:inexact` and `:left_out`.
+
+  `:progress` is called each time some thousand elements have gone to the program, with how many have
+  and how many there are. A format that has to know all of them first writes behind that.
 
   #{Options.docs(:export)}
   """
 
   @formats [:edges, :neo4j, :jsonl, :graphml, :mtx, :dot]
 
-  # What messages of the program are kept.
-  @said_bytes 8_192
   @wrong_kept 100
 
   # Elements in a frame to the program.
@@ -75,6 +94,10 @@ defmodule Rhizome.Graph.Files do
     options = Options.validate!(options, :import)
     paths = Enum.map(List.wrap(paths), &Path.expand/1)
     format = format!(paths, options)
+
+    if format == "dot" do
+      raise ArgumentError, "the format :dot is written only, and cannot be imported"
+    end
 
     arguments =
       ["import", format | paths] ++
@@ -95,12 +118,24 @@ defmodule Rhizome.Graph.Files do
         )
 
     with {:ok, executable} <- Executable.find(nil) do
-      with_program(executable, arguments, :read, fn file ->
-        read_frames(file, graph, options, %{wrong: []})
+      executable
+      |> with_program(arguments, :read, fn _program, pipe ->
+        {:ok, file} = :file.open(pipe, [:read, :raw, :binary])
+
+        try do
+          read_frames(file, graph, options, %{wrong: [], done: 0})
+        after
+          :file.close(file)
+        end
+        |> abort_on_error()
       end)
       |> imported()
     end
   end
+
+  # The store has refused something, and the rest is of no use.
+  defp abort_on_error({:error, error, _state}), do: {:abort, {:error, error}}
+  defp abort_on_error(result), do: result
 
   defp read_frames(file, graph, options, state) do
     with {:ok, <<size::32>>} <- :file.read(file, 4),
@@ -121,7 +156,9 @@ defmodule Rhizome.Graph.Files do
 
     with {:ok, answer} <- Client.request(graph.store, op, options[:timeout]) do
       %Rhizome.Change{} = Op.result(op, answer)
-      {:ok, state}
+      done = state.done + length(elements)
+      tell(options, done, 0)
+      {:ok, %{state | done: done}}
     end
   end
 
@@ -132,8 +169,14 @@ defmodule Rhizome.Graph.Files do
   defp frame({:imported, facts}, _graph, _options, state), do: {:ok, Map.merge(state, facts)}
   defp frame(_other, _graph, _options, state), do: {:ok, state}
 
-  defp imported({{:ok, %{edges: _all_went_well} = state}, 0, _said}), do: {:ok, state}
-  defp imported({{:error, error, _state}, _status, _said}), do: {:error, error}
+  defp tell(%{progress: fun}, done, total), do: fun.(done, total)
+  defp tell(_quiet, _done, _total), do: :ok
+
+  defp imported({:error, error}), do: {:error, error}
+
+  defp imported({{:ok, %{edges: _all_went_well} = state}, 0, _said}) do
+    {:ok, Map.delete(state, :done)}
+  end
 
   defp imported({{:ok, %{wrong: wrong}}, 65, said}) do
     {:error, Error.new(:bad_argument, last_line(said), List.last(wrong) || %{})}
@@ -151,7 +194,7 @@ defmodule Rhizome.Graph.Files do
     format = format!([path], options)
 
     arguments =
-      ["export", format, path, "--from-terms"] ++
+      ["export", format, path, "--from-terms", "--json"] ++
         for {name, flag} <- [delimiter: "--delimiter", limit: "--limit"],
             value <- List.wrap(options[name]),
             argument <- [flag, to_string(value)],
@@ -181,11 +224,13 @@ defmodule Rhizome.Graph.Files do
     about = Rhizome.table_info(graph, call)
 
     written =
-      with_program(executable, arguments, :write, fn file ->
-        with :ok <- write_frame(file, {:graph, :g, %{directed: about.directed}}),
-             {:ok, vertices} <- write_all(file, Graph.vertex_elements(graph, call)),
-             {:ok, edges} <- write_all(file, Graph.edges(graph, call)) do
-          {:ok, %{vertices: vertices, edges: edges}}
+      with_program(executable, arguments, :write, fn program, _pipe ->
+        tell = &tell(options, &1, about.vertices + about.edges)
+
+        with :ok <- write_frame(program, {:graph, :g, %{directed: about.directed}}),
+             {:ok, vertices} <- write_all(program, Graph.vertex_elements(graph, call), 0, tell),
+             {:ok, all} <- write_all(program, Graph.edges(graph, call), vertices, tell) do
+          {:ok, %{vertices: vertices, edges: all - vertices}}
         else
           # It has ended, and says why.
           {:error, reason} -> {:ended, reason}
@@ -193,25 +238,40 @@ defmodule Rhizome.Graph.Files do
       end)
 
     case written do
-      {{:ok, counts}, 0, _said} -> {:ok, Map.put(counts, :bytes, bytes(path))}
-      {_result, status, said} -> failed(status, said)
+      {{:ok, counts}, 0, said} ->
+        losses = for name <- [:inexact, :left_out], into: %{}, do: {name, fact(said, name)}
+        {:ok, counts |> Map.merge(losses) |> Map.put(:bytes, bytes(path))}
+
+      {_result, status, said} ->
+        failed(status, said)
     end
   end
 
-  defp write_all(file, elements) do
+  defp write_all(program, elements, done, tell) do
     elements
     |> Stream.chunk_every(@frame_elements)
-    |> Enum.reduce_while({:ok, 0}, fn chunk, {:ok, count} ->
-      case write_frame(file, chunk) do
-        :ok -> {:cont, {:ok, count + length(chunk)}}
-        {:error, reason} -> {:halt, {:error, reason}}
+    |> Enum.reduce_while({:ok, done}, fn chunk, {:ok, done} ->
+      case write_frame(program, chunk) do
+        :ok ->
+          done = done + length(chunk)
+          tell.(done)
+          {:cont, {:ok, done}}
+
+        {:error, reason} ->
+          {:halt, {:error, reason}}
       end
     end)
   end
 
-  defp write_frame(file, term) do
+  defp write_frame(program, term) do
     bytes = :erlang.term_to_binary(term)
-    :file.write(file, [<<byte_size(bytes)::32>>, bytes])
+    Program.write(program, [<<byte_size(bytes)::32>>, bytes])
+  end
+
+  # A number of the summary, which is one line of JSON.
+  defp fact(said, name) do
+    [digits] = Regex.run(~r/"#{name}":(\d+)/, said, capture: :all_but_first)
+    String.to_integer(digits)
   end
 
   # Of a directory, that of the files in it.
@@ -227,52 +287,27 @@ defmodule Rhizome.Graph.Files do
 
   ## The program
 
-  # Frames go through a pipe with a name, and not through the port: so the program waits
-  # for us where we are slower, and we for it, and its stdin has an end.
+  # What `fun` returns with how the program has ended, or, of {:abort, result}, the result.
+  # If it raises, the program is ended before its input is, so that it writes no file.
   defp with_program(executable, arguments, mode, fun) do
-    directory = Path.join(System.tmp_dir!(), "rhizome-#{System.pid()}-#{unique()}")
-    File.mkdir_p!(directory)
-    pipe = Path.join(directory, "pipe")
+    {:ok, program, pipe} = Program.start(executable, arguments, mode)
 
     try do
-      {_output, 0} = System.cmd("mkfifo", ["-m", "600", pipe])
-      redirection = if mode == :read, do: ~S(>"$0" 2>&3), else: ~S(<"$0" 2>&3)
+      fun.(program, pipe)
+    catch
+      kind, reason ->
+        Program.abort(program)
+        :erlang.raise(kind, reason, __STACKTRACE__)
+    else
+      {:abort, result} ->
+        Program.abort(program)
+        result
 
-      port =
-        Port.open({:spawn_executable, "/bin/sh"}, [
-          :binary,
-          :exit_status,
-          :hide,
-          args: ["-c", ~s(exec 3>&1; exec "$@" #{redirection}), pipe, executable | arguments]
-        ])
-
-      {:ok, file} = :file.open(pipe, [mode, :raw, :binary])
-
-      result =
-        try do
-          fun.(file)
-        after
-          :file.close(file)
-        end
-
-      {status, said} = await_end(port, "")
-      {result, status, said}
-    after
-      File.rm_rf!(directory)
+      result ->
+        {status, said} = Program.finish(program)
+        {result, status, said}
     end
   end
-
-  defp unique, do: System.unique_integer([:positive])
-
-  defp await_end(port, said) do
-    receive do
-      {^port, {:data, bytes}} -> await_end(port, keep(said <> bytes))
-      {^port, {:exit_status, status}} -> {status, said}
-    end
-  end
-
-  defp keep(said) when byte_size(said) <= @said_bytes, do: said
-  defp keep(said), do: binary_part(said, byte_size(said), -@said_bytes)
 
   defp failed(status, said) do
     code = if status == 74, do: :io, else: :bad_argument

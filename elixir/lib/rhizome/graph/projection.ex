@@ -20,6 +20,11 @@ defmodule Rhizome.Graph.Projection do
   keeps it for the next run until the graph changes. One with a name is of the state that it
   was made from, for as long as it is not dropped or the store restarted, however much is
   written meanwhile: several algorithms that run on it speak of the same graph.
+  `Rhizome.Graph.projection/3` finds it again by its name.
+
+  It is for algorithms alone, and no `t:Rhizome.Graph.source/0`: walks
+  (`Rhizome.Graph.neighbors/3`, `Rhizome.Graph.shortest_path/4` ...) go over the graph itself,
+  or over a snapshot of it, which is of one state as well.
 
   ## Fields
 
@@ -27,7 +32,7 @@ defmodule Rhizome.Graph.Projection do
     * `:vertices`, `:edges` - how many it has
     * `:bytes` - what it takes of the daemon's memory
     * `:seq` - the seq of the store that it shows
-    * `:ms` - how long it took to make
+    * `:ms` - how long it took to make, `nil` if it was found by its name
   """
 
   @enforce_keys [:store, :name]
@@ -40,7 +45,7 @@ defmodule Rhizome.Graph.Projection do
           edges: non_neg_integer(),
           bytes: non_neg_integer(),
           seq: non_neg_integer(),
-          ms: non_neg_integer()
+          ms: non_neg_integer() | nil
         }
 
   defimpl Inspect do
