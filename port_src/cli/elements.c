@@ -46,6 +46,20 @@ static enum status put_label(void *context, uint64_t label)
     return ST_OK;
 }
 
+/* Writers are given ETF_LIST, or ETF_NIL where there are no labels, and never
+ * a string. */
+static struct bytes end_labels(struct elements *elements, size_t list,
+                               uint32_t count)
+{
+    if (count) {
+        store_be32(elements->labels.data + list + 1, count);
+        text_byte(&elements->labels, (char)ETF_NIL);
+    } else {
+        term_put_list_end(&elements->labels, list, 0);
+    }
+    return buffer_bytes(&elements->labels);
+}
+
 /* The labels of a vertex as a list. */
 static struct bytes labels_of(struct elements *elements, uint64_t id,
                               struct tree_entry *entry)
@@ -60,13 +74,7 @@ static struct bytes labels_of(struct elements *elements, uint64_t id,
         text_no_memory();
     count = (uint32_t)(elements->count - before);
     elements->count = before;
-    if (count) {
-        store_be32(elements->labels.data + list + 1, count);
-        text_byte(&elements->labels, (char)ETF_NIL);
-    } else {
-        term_put_list_end(&elements->labels, list, 0);
-    }
-    return buffer_bytes(&elements->labels);
+    return end_labels(elements, list, count);
 }
 
 static bool each_vertex(struct elements *elements, void *context,
@@ -207,19 +215,36 @@ static bool next_frame(struct elements *elements)
     return true;
 }
 
-static bool is_list(struct bytes term)
+/* The labels that a client has sent: [1,2] comes as a string. */
+static bool take_labels(struct elements *elements, struct bytes term,
+                        struct bytes *ret)
 {
     struct walk walk = {term.data};
     uint32_t count;
 
+    *ret = term;
+    if (term.data[0] == ETF_STRING) {
+        size_t list;
+
+        elements->labels.size = 0;
+        list = term_put_list_begin(&elements->labels);
+        count = load_be16(term.data + 1);
+        for (uint32_t i = 0; i < count; i++)
+            term_put_integer(&elements->labels, term.data[3 + i]);
+        *ret = end_labels(elements, list, count);
+        return true;
+    }
     if (!walk_list(&walk, &count))
         return false;
+    if (!count)
+        *ret = bytes_of(walk.at, 1);
     for (; count; count--)
         walk_term(&walk);
     return walk_nil(&walk);
 }
 
-static bool take_element(struct walk *walk, struct element_terms *ret)
+static bool take_element(struct elements *elements, struct walk *walk,
+                         struct element_terms *ret)
 {
     if (walk_tuple(walk, 5) && walk_atom(walk, "edge")) {
         ret->is_edge = true;
@@ -233,8 +258,7 @@ static bool take_element(struct walk *walk, struct element_terms *ret)
         ret->is_edge = false;
         ret->vertex = walk_term(walk);
         ret->value = walk_term(walk);
-        ret->labels = walk_term(walk);
-        return is_list(ret->labels);
+        return take_labels(elements, walk_term(walk), &ret->labels);
     }
     return false;
 }
@@ -276,7 +300,7 @@ static bool each_of_frame(struct elements *elements, void *context,
     if (!walk_list(&walk, &count))
         return wrong(elements, offset, "is no list of elements");
     for (; count; count--) {
-        if (!take_element(&walk, &element))
+        if (!take_element(elements, &walk, &element))
             return wrong(elements, offset,
                          "has something that is no {vertex, V, Value, Labels} "
                          "and no {edge, From, To, Label, Value}");

@@ -57,6 +57,10 @@ struct export
     struct buffer weight;
     uint64_t inexact;
     uint64_t left_out;
+    uint64_t contracted; /* vertices that stand for others */
+    bool in_element;     /* a writer has one, and */
+    bool is_inexact;     /* has said so of it */
+    bool direction_lost;
     uint64_t bytes; /* before compression */
     uint64_t total; /* elements of a round; 0: not known */
     uint64_t done;
@@ -88,12 +92,19 @@ struct bytes export_weight(const struct export *export)
 
 void export_inexact(struct export *export)
 {
-    export->inexact++;
+    if (!export->in_element || !export->is_inexact)
+        export->inexact++;
+    export->is_inexact = true;
 }
 
 void export_left_out(struct export *export)
 {
     export->left_out++;
+}
+
+void export_direction_lost(struct export *export)
+{
+    export->direction_lost = true;
 }
 
 int export_status(const struct export *export)
@@ -105,7 +116,10 @@ static bool give(void *context, const struct element_terms *element)
 {
     struct export *export = context;
 
+    export->in_element = true;
+    export->is_inexact = false;
     export->each(export->context, element);
+    export->in_element = false;
     if (++export->done % REPORT_EVERY == 0) {
         meter_report(&export->meter, export->done, export->total);
         return !sink_broken(&export->sink);
@@ -220,7 +234,7 @@ static void put_facts(const struct export *export, double seconds)
     facts_u64(&facts, "elements", export->done);
     facts_size(&facts, "bytes", export->bytes);
     facts_u64(&facts, "inexact", export->inexact);
-    facts_u64(&facts, "left_out", export->left_out);
+    facts_u64(&facts, "left_out", export->left_out + export->contracted);
     facts_double(&facts, "seconds", seconds, 3);
     facts_end(&facts);
 }
@@ -233,6 +247,14 @@ static void note_losses(const struct export *export)
              export->inexact, export->format->name);
     if (export->left_out)
         note("%" PRIu64 " elements are left out", export->left_out);
+    if (export->contracted)
+        note("%" PRIu64 " vertices stand for others; what they stand for is "
+             "not exported",
+             export->contracted);
+    if (export->direction_lost)
+        note("the graph is undirected, which %s does not say; import it with "
+             "--direction undirected",
+             export->format->name);
 }
 
 static int write_all(struct export *export)
@@ -332,6 +354,7 @@ static int export_of_store(struct export *export)
     put_weight(export);
     export->total =
         graph_vertex_count(&export->graph) + graph_edge_count(&export->graph);
+    export->contracted = table_count(export->graph.parts[GRAPH_CONTRACTED]);
     return write_all(export);
 }
 

@@ -64,6 +64,27 @@ void format_put_text(struct buffer *out, struct bytes term)
         term_text(out, term.data, NULL);
 }
 
+static bool is_exact_integer(struct bytes term)
+{
+    switch (term.data[0]) {
+    case ETF_SMALL_INTEGER:
+    case ETF_INTEGER:
+        return true;
+    case ETF_SMALL_BIG: /* of no more digits than are read */
+        return term.data[1] < 248;
+    default:
+        return false;
+    }
+}
+
+bool format_value_is_exact(struct bytes term)
+{
+    struct bytes text;
+
+    return is_exact_integer(term) || term.data[0] == ETF_NEW_FLOAT ||
+           format_is_text(term, &text);
+}
+
 bool format_vertex_is_exact(struct bytes term)
 {
     struct bytes text;
@@ -71,16 +92,9 @@ bool format_vertex_is_exact(struct bytes term)
     double value;
     enum number_kind kind;
 
-    switch (term.data[0]) {
-    case ETF_SMALL_INTEGER:
-    case ETF_INTEGER:
+    if (is_exact_integer(term))
         return true;
-    case ETF_SMALL_BIG:
-        return term.data[1] < 248;
-    default:
-        break;
-    }
-    if (!format_is_text(term, &text) || !text.size)
+    if (!format_is_text(term, &text))
         return false;
     kind = number_read(text, false, &integer, &value);
     return kind != NUMBER_INTEGER && kind != NUMBER_BIG;

@@ -40,7 +40,11 @@ const struct format *format_find(const char *name);
 
 enum ids { IDS_AUTO, IDS_INTEGER, IDS_STRING };
 enum header { HEADER_AUTO, HEADER_YES, HEADER_NO };
-enum format_direction { DIRECTION_AUTO, DIRECTION_DIRECTED, DIRECTION_UNDIRECTED };
+enum format_direction {
+    DIRECTION_AUTO,
+    DIRECTION_DIRECTED,
+    DIRECTION_UNDIRECTED
+};
 enum words { WORDS_STRINGS, WORDS_ATOMS };
 
 /* How files are to be read. */
@@ -81,12 +85,13 @@ bool import_broken(struct import *import, uint64_t line, size_t column,
 bool import_fault(struct import *import);
 
 /*
- * A text as a vertex, by --ids: borrowed from `text` or from `scratch`. False
+ * A text as a vertex, by --ids: borrowed from `text` or from `scratch`. Text
+ * of no bytes is the empty binary if it is `quoted`, and else no vertex. False
  * if it is none: complained about, and `*ret_go_on` is what the reader
  * returns, or goes on with if it is true.
  */
-bool import_vertex_text(struct import *import, struct bytes text, uint64_t line,
-                        size_t column, struct buffer *scratch,
+bool import_vertex_text(struct import *import, struct bytes text, bool quoted,
+                        uint64_t line, size_t column, struct buffer *scratch,
                         struct vertex *ret, bool *ret_go_on);
 
 /* True if the text is UTF-8 without NUL. Otherwise as above. */
@@ -161,10 +166,12 @@ int export_open(struct export *export, const char *name);
 int export_close(struct export *export, bool complete);
 void export_bytes(struct export *export, struct bytes bytes);
 
-/* Notes that an element came out in a form that does not come back the same,
- * or not at all. */
+/* Notes that an element came out in a form that does not come back the same
+ * (it counts once), or not at all; and that the file does not say that the
+ * graph is undirected. */
 void export_inexact(struct export *export);
 void export_left_out(struct export *export);
+void export_direction_lost(struct export *export);
 
 /* After a false. */
 int export_status(const struct export *export);
@@ -173,8 +180,10 @@ int export_status(const struct export *export);
  * name, and else as Erlang writes it. */
 void format_put_text(struct buffer *out, struct bytes term);
 
-/* True if `text`, put by that, reads back as the vertex that it was. */
+/* True if the text of a term, put by that, reads back as the vertex that it
+ * was; and as the value, which a quote keeps from being read as a number. */
 bool format_vertex_is_exact(struct bytes term);
+bool format_value_is_exact(struct bytes term);
 
 /* Is the term a binary of UTF-8 without NUL? `ret` is what it holds. */
 bool format_is_text(struct bytes term, struct bytes *ret);

@@ -2,16 +2,23 @@
  * format_dot.c -- Graphviz's DOT, which is only written: a picture is not read
  * back.
  *
- *     digraph "social" {
- *       "1" [label="ann"];
- *       "1" -> "2" [label="knows"];
+ *     digraph {
+ *       "ann" [class="person", tooltip="[<<\"person\">>]"];
+ *       ":ann" [label="ann"];
+ *       "ann" -> ":ann" [label="knows"];
  *     }
+ *
+ * No two vertices have one name: the integer 1 is "1", text is itself unless
+ * it could be taken for another term, an atom has a colon before it, and
+ * others are as Erlang writes them, or as JSON (format_jsonl.c) where that may
+ * be said of two. What looks otherwise has a label.
  *
  * Labels of vertices are in their tooltip and, if there is one, in `class`.
  * Graphviz gives up on some ten thousand edges: --limit writes the first ones.
  */
-#include "cli/format.h"
+#include "cli/properties.h"
 #include "cli/term.h"
+#include "cli/term_parts.h"
 #include "core/etf.h"
 #include "core/graph.h"
 
@@ -27,12 +34,10 @@ struct dot_writer {
 
 /* A string of DOT: only the quote is special, and a backslash begins an
  * escape of labels. */
-static void put_quoted(struct dot_writer *writer, struct bytes term)
+static void put_text(struct dot_writer *writer)
 {
     struct buffer *out = &writer->line;
 
-    writer->text.size = 0;
-    format_put_text(&writer->text, term);
     text_byte(out, '"');
     for (size_t i = 0; i < writer->text.size; i++) {
         char c = (char)writer->text.data[i];
@@ -47,20 +52,71 @@ static void put_quoted(struct dot_writer *writer, struct bytes term)
     text_byte(out, '"');
 }
 
+static void put_quoted(struct dot_writer *writer, struct bytes term)
+{
+    writer->text.size = 0;
+    format_put_text(&writer->text, term);
+    put_text(writer);
+}
+
+/* Text that begins as no other term is named, and that put_quoted() writes as
+ * it is. */
+static bool is_plain(struct bytes term)
+{
+    struct bytes text;
+
+    if (!format_is_text(term, &text) || !text.size ||
+        strchr("0123456789-:{[<#'\"", text.data[0]))
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < 0x20)
+            return false;
+    }
+    return true;
+}
+
+/* The name of a vertex; true if it looks like the vertex. */
+static bool put_name(struct dot_writer *writer, struct bytes term)
+{
+    bool atom = is_atom(term.data);
+    bool literal = true;
+
+    if (is_plain(term)) {
+        put_quoted(writer, term);
+        return true;
+    }
+    writer->text.size = 0;
+    text_append(&writer->text, atom ? ":" : "");
+    term_text(&writer->text, term.data, &literal);
+    /* fun lists:map/2 might be text. */
+    literal &= term.data[0] != ETF_EXPORT;
+    if (!literal) {
+        writer->text.size = 0;
+        jsonl_put_term(&writer->text, term);
+    }
+    put_text(writer);
+    return literal && !atom && term.data[0] != ETF_BINARY;
+}
+
 /* The first label, as what styles go by. */
 static void put_vertex(struct dot_writer *writer,
                        const struct element_terms *element)
 {
     const uint8_t *label = element->labels.data + 5;
+    bool named = put_name(writer, element->vertex);
 
-    put_quoted(writer, element->vertex);
+    if (!named) {
+        text_append(&writer->line, " [label=");
+        put_quoted(writer, element->vertex);
+    }
     if (element->labels.data[0] == ETF_LIST) {
-        text_append(&writer->line, " [class=");
+        text_append(&writer->line, named ? " [class=" : ", class=");
         put_quoted(writer, bytes_of(label, etf_size(label)));
         text_append(&writer->line, ", tooltip=");
         put_quoted(writer, element->labels);
-        text_byte(&writer->line, ']');
     }
+    if (!named || element->labels.data[0] == ETF_LIST)
+        text_byte(&writer->line, ']');
 }
 
 static void put_edge(struct dot_writer *writer,
@@ -69,9 +125,9 @@ static void put_edge(struct dot_writer *writer,
     bool label = !graph_is_nil(element->label);
     bool value = !graph_is_nil(element->value);
 
-    put_quoted(writer, element->vertex);
+    put_name(writer, element->vertex);
     text_append(&writer->line, writer->arrow);
-    put_quoted(writer, element->to);
+    put_name(writer, element->to);
     if (!label && !value)
         return;
     text_append(&writer->line, label ? " [label=" : " [xlabel=");

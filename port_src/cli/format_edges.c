@@ -22,6 +22,8 @@
 #include "cli/csv.h"
 #include "cli/format.h"
 #include "cli/term_put.h"
+#include "core/etf.h"
+#include "core/graph.h"
 
 enum column { COLUMN_FROM, COLUMN_TO, COLUMN_LABEL, COLUMN_VALUE, COLUMN_SKIP };
 
@@ -364,8 +366,8 @@ static bool take_fields(struct edges_reader *reader)
         if (column == COLUMN_FROM || column == COLUMN_TO) {
             bool is_from = column == COLUMN_FROM;
 
-            if (!import_vertex_text(import, field->text, csv->line,
-                                    field->column,
+            if (!import_vertex_text(import, field->text, field->quoted,
+                                    csv->line, field->column,
                                     is_from ? &reader->from : &reader->to,
                                     is_from ? &from : &to, &go_on))
                 return go_on;
@@ -490,8 +492,7 @@ struct edges_writer {
 
 static bool is_nil(struct bytes term)
 {
-    return term.size >= 5 && term.size <= 6 &&
-           memcmp(term.data + term.size - 3, "nil", 3) == 0;
+    return graph_is_nil(term);
 }
 
 static void survey(void *context, const struct element_terms *element)
@@ -530,19 +531,19 @@ static void put_edge(void *context, const struct element_terms *element)
 {
     struct edges_writer *writer = context;
     bool value = writer->values && !is_nil(element->value);
-    struct bytes content;
+    struct bytes word;
 
     if (!element->is_edge) {
         /* All that a list of edges can say of it is that edges name it. */
+        if (!is_nil(element->value) || element->labels.data[0] != ETF_NIL)
+            export_inexact(writer->export);
         return;
     }
     writer->line.size = 0;
     if (!format_vertex_is_exact(element->vertex) ||
-        !format_vertex_is_exact(element->to))
-        export_inexact(writer->export);
-    else if (value && element->value.data[0] >= 100 &&
-             !format_is_text(element->value, &content) &&
-             element->value.data[0] != 110)
+        !format_vertex_is_exact(element->to) ||
+        (!is_nil(element->label) && !format_word(element->label, &word)) ||
+        (value && !format_value_is_exact(element->value)))
         export_inexact(writer->export);
     put_field(writer, element->vertex, false);
     text_byte(&writer->line, writer->delimiter);
@@ -596,6 +597,8 @@ int edges_write(struct export *export)
 
     if (options->delimiter)
         writer.delimiter = write_delimiter(options->delimiter);
+    if (export_is_undirected(export))
+        export_direction_lost(export);
     good = export_each(export, &writer, survey);
     status = good ? export_open(export, NULL) : export_status(export);
     if (status < 0) {

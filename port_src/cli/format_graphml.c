@@ -16,7 +16,9 @@
  * over; a graph within a node and an edge of many ends are errors.
  *
  * In files of ours the root says so (rhizome="1"), and keys of types that
- * GraphML has not, labels among them, say which in rhizome.type.
+ * GraphML has not, labels among them, say which in rhizome.type. A colon in a
+ * label, and a backslash, has a backslash before it there, and no text at all
+ * is text: the vertex or label <<>>.
  */
 #include <expat.h>
 #include <inttypes.h>
@@ -242,21 +244,46 @@ static bool put_label(struct graphml_reader *reader, struct buffer *out,
     return false;
 }
 
+/* The size of the first label in a list of them. */
+static size_t label_size(const struct graphml_reader *reader, struct bytes text)
+{
+    size_t size = 0;
+
+    while (size < text.size && text.data[size] != ':')
+        size += reader->ours && text.data[size] == '\\' ? 2 : 1;
+    return size < text.size ? size : text.size;
+}
+
+/* Appends a label of a list, without the backslashes of ours. */
+static bool put_label_of_list(struct graphml_reader *reader, struct bytes text)
+{
+    struct buffer label = BUFFER(cli_mem());
+    bool good;
+
+    for (size_t i = 0; i < text.size; i++) {
+        if (reader->ours && text.data[i] == '\\' && i + 1 < text.size)
+            i++;
+        text_byte(&label, (char)text.data[i]);
+    }
+    good = put_label(reader, &reader->labels, buffer_bytes(&label));
+    buffer_free(&label);
+    return good;
+}
+
 /* :person:admin, or one label as it is. */
 static void take_labels(struct graphml_reader *reader, struct bytes text)
 {
     bool marked = text.size && text.data[0] == ':';
 
     while (text.size) {
-        const uint8_t *stop_at;
         size_t size;
         size_t offset = reader->labels.size;
 
         if (marked)
             text = bytes_of(text.data + 1, text.size - 1);
-        stop_at = marked ? memchr(text.data, ':', text.size) : NULL;
-        size = stop_at ? (size_t)(stop_at - text.data) : text.size;
-        if (!put_label(reader, &reader->labels, bytes_of(text.data, size)))
+        size = marked ? label_size(reader, text) : text.size;
+        if (marked ? !put_label_of_list(reader, bytes_of(text.data, size))
+                   : !put_label(reader, &reader->labels, text))
             return;
         if (reader->item_count == reader->item_capacity) {
             size_t capacity =
@@ -289,7 +316,7 @@ static void take_data(struct graphml_reader *reader, struct graphml_key *key,
         return;
     case KEY_LABEL:
         reader->label.size = 0;
-        if (text.size)
+        if (text.size || reader->ours)
             put_label(reader, &reader->label, text);
         return;
     case KEY_PROPERTY:
@@ -349,8 +376,9 @@ static bool take_end(struct graphml_reader *reader, const char *name,
     }
     text->size = 0;
     text_bytes(text, bytes_of(value, strlen(value)));
-    if (import_vertex_text(reader->import, buffer_bytes(text), line_of(reader),
-                           column_of(reader), scratch, ret, &go_on))
+    if (import_vertex_text(reader->import, buffer_bytes(text), reader->ours,
+                           line_of(reader), column_of(reader), scratch, ret,
+                           &go_on))
         return true;
     reader->wrong = true;
     if (!go_on)
@@ -751,6 +779,22 @@ static void put_id(struct graphml_writer *writer, struct bytes term)
     put_term(writer, term);
 }
 
+/* As label_size() and put_label_of_list() read it. */
+static void put_label_text(struct graphml_writer *writer, struct bytes label)
+{
+    struct buffer text = BUFFER(cli_mem());
+
+    format_put_text(&text, label);
+    writer->text.size = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == ':' || text.data[i] == '\\')
+            text_byte(&writer->text, '\\');
+        text_byte(&writer->text, (char)text.data[i]);
+    }
+    put_xml(writer, buffer_bytes(&writer->text));
+    buffer_free(&text);
+}
+
 static void put_labels(struct graphml_writer *writer, struct bytes labels)
 {
     const uint8_t *p = labels.data + 5;
@@ -762,10 +806,10 @@ static void put_labels(struct graphml_writer *writer, struct bytes labels)
         struct bytes label = bytes_of(p, etf_size(p));
         struct bytes word;
 
-        if (!format_word(label, &word) || memchr(word.data, ':', word.size))
+        if (!format_word(label, &word))
             export_inexact(writer->export);
         text_byte(&writer->line, ':');
-        put_term(writer, label);
+        put_label_text(writer, label);
         p += label.size;
     }
     text_append(&writer->line, "</data>");
@@ -830,7 +874,7 @@ static void put_edge(struct graphml_writer *writer,
     }
     text_byte(&writer->line, '>');
     if (!graph_is_nil(element->label)) {
-        if (!format_word(element->label, &word) || !word.size)
+        if (!format_word(element->label, &word))
             export_inexact(writer->export);
         text_append(&writer->line, "<data key=\"label\">");
         put_term(writer, element->label);

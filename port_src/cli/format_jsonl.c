@@ -35,6 +35,7 @@
 #include "cli/term_put.h"
 #include "core/etf.h"
 #include "core/graph.h"
+#include "log/walk.h"
 
 #define VERSION 131
 
@@ -590,12 +591,38 @@ static bool take_label(struct jsonl_reader *reader, struct buffer *out)
     return good;
 }
 
+/* A list that is written as one $etf. */
+static bool take_list(struct jsonl_reader *reader)
+{
+    struct buffer list = BUFFER(cli_mem());
+    bool good = take_term(&reader->parser, &list);
+    struct walk walk = {list.data};
+    uint32_t count = 0;
+
+    if (good && list.data[0] == ETF_STRING) {
+        count = load_be16(list.data + 1);
+        for (uint32_t i = 0; i < count; i++)
+            term_put_integer(&reader->labels, list.data[3 + i]);
+    } else if (good) {
+        good = walk_list(&walk, &count);
+        for (uint32_t i = 0; good && i < count; i++)
+            text_bytes(&reader->labels, walk_term(&walk));
+        good = (good && walk_nil(&walk)) ||
+               fail(&reader->parser, "labels are an array");
+    }
+    reader->label_count = count;
+    buffer_free(&list);
+    return good;
+}
+
 static bool take_labels(struct jsonl_reader *reader)
 {
     struct parser *parser = &reader->parser;
 
     reader->labels.size = 0;
     reader->label_count = 0;
+    if (peek(parser) == '{')
+        return take_list(reader);
     if (peek(parser) != '[')
         return fail(parser, "labels are an array");
     parser->at++;
@@ -1153,6 +1180,22 @@ static bool is_nil(struct bytes term)
     return graph_is_nil(term);
 }
 
+/* One by one, so that only what needs it becomes $etf. */
+static void put_labels(struct jsonl_writer *writer, struct bytes labels)
+{
+    const uint8_t *p = labels.data + 5;
+
+    text_append(&writer->line, ",\"labels\":[");
+    for (uint32_t i = 0, n = load_be32(labels.data + 1); i < n; i++) {
+        struct bytes label = bytes_of(p, etf_size(p));
+
+        text_append(&writer->line, i ? "," : "");
+        put_key(writer, label);
+        p += label.size;
+    }
+    text_byte(&writer->line, ']');
+}
+
 static void put_element(void *context, const struct element_terms *element)
 {
     struct jsonl_writer *writer = context;
@@ -1169,9 +1212,8 @@ static void put_element(void *context, const struct element_terms *element)
             text_append(line, ",\"label\":");
             put_key(writer, element->label);
         }
-    } else if (element->labels.data[0] != ETF_NIL) {
-        text_append(line, ",\"labels\":");
-        put_key(writer, element->labels);
+    } else if (element->labels.data[0] == ETF_LIST) {
+        put_labels(writer, element->labels);
     }
     if (!is_nil(element->value))
         put_value(writer, element->value);

@@ -17,13 +17,16 @@
  * come only if they are not many more than the entries.
  */
 #include <ctype.h>
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "cli/csv.h"
 #include "cli/format.h"
 #include "cli/output.h"
+#include "cli/term_parts.h"
 #include "cli/term_put.h"
 #include "core/etf.h"
 #include "core/graph.h"
@@ -340,10 +343,39 @@ static int64_t index_of(struct bytes vertex)
     }
 }
 
-static bool is_number(struct bytes term)
+static enum number_kind kind_of(struct bytes value)
 {
-    return term.data[0] == ETF_SMALL_INTEGER || term.data[0] == ETF_INTEGER ||
-           term.data[0] == ETF_SMALL_BIG;
+    struct big big;
+
+    switch (value.data[0]) {
+    case ETF_SMALL_INTEGER:
+    case ETF_INTEGER:
+        return NUMBER_INTEGER;
+    case ETF_NEW_FLOAT:
+        return NUMBER_FLOAT;
+    case ETF_SMALL_BIG:
+    case ETF_LARGE_BIG:
+        read_big(value.data, &big);
+        return big.size < 8 || (big.size == 8 && big.bytes[7] < 0x80)
+                   ? NUMBER_INTEGER
+                   : NUMBER_BIG;
+    default:
+        return NUMBER_NONE;
+    }
+}
+
+/* An integer beyond 64 bits as the nearest number that a matrix has. */
+static void put_big(struct mtx_writer *writer, struct bytes value)
+{
+    struct big big;
+    double sum = 0;
+
+    read_big(value.data, &big);
+    for (size_t i = big.size; i > 0; i--)
+        sum = sum * 256 + big.bytes[i - 1];
+    if (!isfinite(sum))
+        sum = DBL_MAX;
+    text_float(&writer->line, big.negative ? -sum : sum);
 }
 
 static bool has_place(const struct element_terms *element)
@@ -357,6 +389,7 @@ static void survey(void *context, const struct element_terms *element)
     struct mtx_writer *writer = context;
     int64_t from = index_of(element->vertex);
     int64_t to = element->is_edge ? index_of(element->to) : from;
+    enum number_kind kind;
 
     if (!has_place(element))
         return;
@@ -367,24 +400,26 @@ static void survey(void *context, const struct element_terms *element)
     if (!element->is_edge)
         return;
     writer->edges++;
-    writer->values |=
-        is_number(element->value) || element->value.data[0] == ETF_NEW_FLOAT;
-    writer->floats |= element->value.data[0] == ETF_NEW_FLOAT;
+    kind = kind_of(element->value);
+    writer->values |= kind != NUMBER_NONE;
+    writer->floats |= kind == NUMBER_FLOAT || kind == NUMBER_BIG;
 }
 
 /* The value as a number of the matrix's field; what has none weighs 1. */
 static void put_value(struct mtx_writer *writer, struct bytes value)
 {
-    bool is_float = value.data[0] == ETF_NEW_FLOAT;
+    enum number_kind kind = kind_of(value);
 
     text_byte(&writer->line, ' ');
-    if (is_float || is_number(value))
-        format_put_text(&writer->line, value);
-    else
+    if (kind == NUMBER_BIG)
+        put_big(writer, value);
+    else if (kind == NUMBER_NONE)
         text_append(&writer->line, "1");
-    if (writer->floats && !is_float)
+    else
+        format_put_text(&writer->line, value);
+    if (writer->floats && (kind == NUMBER_INTEGER || kind == NUMBER_NONE))
         text_append(&writer->line, ".0");
-    if (is_float != writer->floats || (!is_float && !is_number(value)))
+    if (kind != (writer->floats ? NUMBER_FLOAT : NUMBER_INTEGER))
         export_inexact(writer->export);
 }
 

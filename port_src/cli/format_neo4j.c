@@ -15,7 +15,8 @@
  *
  * Written are nodes.csv and relationships.csv. A value that is no map of names
  * is in a column `$value`, and what has none of Neo4j's types is in one of the
- * type `json`, which is ours.
+ * type `json`, which is ours. A column of nothing, `$undirected:IGNORE`, says
+ * that the graph is undirected, and Neo4j passes it over.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 #include "core/graph.h"
 
 #define LIST_DELIMITER ';'
+#define UNDIRECTED "$undirected"
 
 enum role {
     ROLE_ID,
@@ -170,6 +172,11 @@ static bool check_header(struct neo4j_reader *reader)
     bool end = find_role(reader, ROLE_END) != NULL;
     bool id = find_role(reader, ROLE_ID) != NULL;
 
+    for (size_t i = 0; i < reader->count; i++) {
+        if (reader->columns[i].role == ROLE_SKIP &&
+            bytes_equal(reader->columns[i].name, BYTES(UNDIRECTED)))
+            import_declare(reader->import, true, bytes_of(NULL, 0));
+    }
     reader->relationships = start;
     if (start != end || start == id)
         return import_broken(reader->import, reader->csv.line, 1,
@@ -217,9 +224,9 @@ static bool take_id(struct neo4j_reader *reader, const struct column *column,
     struct import *import = reader->import;
     struct buffer *scratch = &reader->scratch;
 
-    if (!import_vertex_text(import, field->text, reader->csv.line,
-                            field->column, column->space.size ? scratch : room,
-                            ret, ret_go_on))
+    if (!import_vertex_text(
+            import, field->text, field->quoted, reader->csv.line, field->column,
+            column->space.size ? scratch : room, ret, ret_go_on))
         return false;
     if (!column->space.size)
         return true;
@@ -505,6 +512,7 @@ bool neo4j_read(struct import *import)
 struct neo4j_writer {
     struct export *export;
     bool edges; /* which of the two files */
+    bool undirected;
     struct properties vertex_columns;
     struct properties edge_columns;
     bool has_labels;
@@ -619,7 +627,7 @@ static void put_element(void *context, const struct element_terms *element)
             put_labels(writer, element->labels);
         put_properties(writer, &writer->vertex_columns, element->value);
     }
-    text_byte(&writer->line, '\n');
+    text_append(&writer->line, writer->undirected ? ",\n" : "\n");
     export_bytes(writer->export, buffer_bytes(&writer->line));
 }
 
@@ -644,7 +652,7 @@ static void put_header(struct neo4j_writer *writer)
     if (columns->whole != PROPERTY_NONE)
         text_format(line, "," PROPERTY_VALUE ":%s",
                     property_type_name(columns->whole));
-    text_byte(line, '\n');
+    text_append(line, writer->undirected ? "," UNDIRECTED ":IGNORE\n" : "\n");
     export_bytes(writer->export, buffer_bytes(line));
 }
 
@@ -665,6 +673,7 @@ int neo4j_write(struct export *export)
 {
     struct neo4j_writer writer = {
         .export = export,
+        .undirected = export_is_undirected(export),
         .line = BUFFER(cli_mem()),
         .cell = BUFFER(cli_mem()),
     };

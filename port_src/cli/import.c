@@ -67,9 +67,10 @@ struct import {
 
     uint64_t elements;
     uint64_t errors;
-    uint64_t bytes; /* of files before this one */
-    uint64_t total; /* 0: not known */
-    int status;     /* once it is over */
+    uint64_t bytes;            /* of files before this one */
+    uint64_t total;            /* 0: not known */
+    int status;                /* once it is over */
+    struct graph_options rule; /* of weights, which a client's graph has */
     struct meter meter;
     char meter_text[64];
     double started;
@@ -188,9 +189,28 @@ static bool store_failed(struct import *import, enum status st)
 {
     if (st == ST_NO_MEMORY)
         text_no_memory();
-    complain("%s: %s", import->options->dir, status_text(st));
+    if (st == ST_MEMORY_LIMIT)
+        complain("%s: the memory limit is reached; --memory-limit is %" PRIu64
+                 " bytes",
+                 import->options->dir, import->options->memory_limit);
+    else
+        complain("%s: %s", import->options->dir, status_text(st));
     import->status = st == ST_MEMORY_LIMIT ? EXIT_NO_MEMORY : EXIT_IO;
     return false;
+}
+
+/* Has even a store of nothing no room? */
+static int check_limit(struct import *import)
+{
+    const struct store_options bounds = {
+        .memory_limit = import->options->memory_limit,
+    };
+    struct store *store;
+    enum status st = store_create(&bounds, &store);
+
+    if (st == ST_OK)
+        store_free(store);
+    return st == ST_OK || store_failed(import, st) ? -1 : import->status;
 }
 
 static bool create_graph(struct import *import)
@@ -206,6 +226,10 @@ static bool create_graph(struct import *import)
     if (st < 0) {
         const char *text = store_fault(store)->text;
 
+        if (st == ST_NO_MEMORY || st == ST_MEMORY_LIMIT) {
+            store_rollback(store);
+            return store_failed(import, st);
+        }
         complain("%s: the graph %s: %s", import->options->dir,
                  import->options->graph, text ? text : status_text(st));
         store_rollback(store);
@@ -321,16 +345,16 @@ bool import_check_text(struct import *import, struct bytes text, uint64_t line,
     return true;
 }
 
-bool import_vertex_text(struct import *import, struct bytes text, uint64_t line,
-                        size_t column, struct buffer *scratch,
+bool import_vertex_text(struct import *import, struct bytes text, bool quoted,
+                        uint64_t line, size_t column, struct buffer *scratch,
                         struct vertex *ret, bool *ret_go_on)
 {
     enum ids ids = import->options->read.ids;
     enum number_kind kind = NUMBER_NONE;
     double value;
 
-    *ret = (struct vertex){VERTEX_TEXT, 0, text};
-    if (!text.size) {
+    *ret = (struct vertex){VERTEX_TEXT, 0, text.size ? text : BYTES("")};
+    if (!text.size && !quoted) {
         *ret_go_on = import_wrong(import, line, column, "the vertex is empty");
         return false;
     }
@@ -441,8 +465,12 @@ bool import_edge(struct import *import, uint64_t line, size_t column,
                  const struct vertex *from, const struct vertex *to,
                  struct bytes label, struct bytes value)
 {
+    double weight;
+
     if (!is_ready(import))
         return false;
+    if (!graph_weight(&import->rule, value.size ? value : graph_nil, &weight))
+        return took(import, ST_BAD_WEIGHT, line, column);
     return took(import, target_edge(&import->target, from, to, label, value),
                 line, column);
 }
@@ -553,6 +581,9 @@ static int import_into_store(struct import *import)
     int status;
 
     import->offline.undone = "the store is as it was, or has the graph";
+    status = check_limit(import);
+    if (status >= 0)
+        return status;
     status = offline_open(&import->offline, &subcommand_import, &paths, true,
                           options->memory_limit, &options->common);
     if (status >= 0)
@@ -586,21 +617,32 @@ static int read_weight(struct import *import)
 {
     const char *text = import->options->weight;
     struct buffer *out = &import->weight;
-    struct graph_options options;
+    struct graph_options options = {.weight = WEIGHT_NONE};
+    bool good = false;
 
     if (!text)
         return -1;
     if (strcmp(text, "none") == 0 || strcmp(text, "value") == 0) {
-        term_put_atom(out, bytes_of(text, strlen(text)));
-        return -1;
-    }
-    if (strncmp(text, "key:", 4) == 0) {
+        good = term_put_atom(out, bytes_of(text, strlen(text)));
+    } else if (strncmp(text, "key:", 4) == 0) {
+        struct buffer term = BUFFER(cli_mem());
+        struct buffer key = BUFFER(cli_mem());
+
+        /* In the spelling that a graph keeps it in. */
         term_put_tuple(out, 2);
         term_put_atom(out, BYTES("key"));
-        if (term_read(out, text + 4) &&
-            weight_rule(buffer_bytes(out), &options))
-            return -1;
+        good = term_read(&term, text + 4) &&
+               key_encode(buffer_bytes(&term), &key) == ST_OK &&
+               key_decode(buffer_bytes(&key), out) == ST_OK;
+        buffer_free(&term);
+        buffer_free(&key);
     }
+    good = good && weight_rule(buffer_bytes(out), &options);
+    /* A graph in a store knows its rule itself. */
+    if (good && import->options->to_terms)
+        import->rule = options;
+    if (good)
+        return -1;
     return wrong_usage(&subcommand_import,
                        "--weight takes none, value or key:TERM, not `%s`",
                        text);
@@ -673,7 +715,8 @@ static const struct option_row rows[] = {
      "of a graph that is made (default: auto, what the\nfile says, else "
      "directed)"},
     {"weight", 'w', OPTION_TEXT, offsetof(struct command_options, weight),
-     "RULE", "of a graph that is made: none, value or key:TERM"},
+     "RULE",
+     "of a graph that is made, or that a client has: none,\nvalue or key:TERM"},
     {"delimiter", 0, OPTION_TEXT,
      offsetof(struct command_options, read.delimiter), "CHARACTER",
      "edges, neo4j: tab, comma, semicolon, bar, space, or\na character "

@@ -509,6 +509,236 @@ static void losses_are_counted(void **state)
     assert_contains(ran.out, "digraph {\n  \"{u,1.5}\" [class=\"p\", tooltip=");
 }
 
+/* --- what a format has no form for ---------------------------------------- */
+
+/* Exports what the lines are to a file; the facts. */
+static struct ran facts_of_export(const char *jsonl, const char *format,
+                                  const char **ret_file)
+{
+    char *dir = new_store();
+    struct ran ran =
+        import(dir, test_format("jsonl %s", write_file("input", jsonl)));
+
+    *ret_file = test_format("%s/%s-out", scratch, format);
+    if (ran.status != 0)
+        fail_msg("import: exit %d: %s", ran.status, ran.err);
+    return run(
+        test_format("export --json %s -d %s -g g %s", format, dir, *ret_file));
+}
+
+static void assert_inexact(const char *jsonl, const char *format,
+                           const char *count)
+{
+    const char *file;
+    struct ran ran = facts_of_export(jsonl, format, &file);
+
+    if (strcmp(fact_of(ran, "inexact"), count) != 0)
+        fail_msg("%s of %s: %s", format, jsonl, ran.out);
+}
+
+static void what_comes_back_otherwise_is_counted(void **state)
+{
+    static const char *const formats[] = {"edges", "graphml", "neo4j"};
+    static const char *const ids[] = {
+        "{\"$atom\":\"a\"}",
+        "{\"$atom\":\"\"}",
+        "1.5",
+        "{\"$tuple\":[1]}",
+        "[1,2]",
+        "{\"k\":1}",
+        "\"12\"",
+        "\"-7\"",
+        "\"a\\u0000\"",
+        "true",
+        "{\"$base64\":\"/w==\"}",
+        "{\"$etf\":\"g00AAAABBYA=\"}",
+        "\"99999999999999999999\"",
+    };
+
+    (void)state;
+    /* One element each, however often it is told. */
+    for (unsigned i = 0; i < 3; i++) {
+        for (size_t j = 0; j < sizeof(ids) / sizeof(ids[0]); j++) {
+            bool edges = i == 0;
+
+            assert_inexact(
+                test_format(edges
+                                ? "{\"type\":\"edge\",\"from\":%s,\"to\":%s}\n"
+                                : "{\"type\":\"vertex\",\"id\":%s}\n",
+                            ids[j], ids[j]),
+                formats[i], "1");
+        }
+        assert_inexact(E("\"\"", "\"1.5\"") E("-7", "\"007\""), formats[i],
+                       "0");
+    }
+    assert_inexact("{\"type\":\"edge\",\"from\":1,\"to\":2,\"label\":7}\n",
+                   "edges", "1");
+    assert_inexact("{\"type\":\"edge\",\"from\":1,\"to\":2,\"value\":"
+                   "{\"$etf\":\"g00AAAABBYA=\"}}\n",
+                   "edges", "1");
+    assert_inexact("{\"type\":\"vertex\",\"id\":1,\"labels\":[\"a\"]}\n",
+                   "edges", "1");
+    assert_inexact("{\"type\":\"vertex\",\"id\":1,\"labels\":[\"a;b\"]}\n",
+                   "neo4j", "1");
+    assert_inexact("{\"type\":\"vertex\",\"id\":1,\"labels\":[\"\"]}\n",
+                   "neo4j", "1");
+    assert_inexact("{\"type\":\"vertex\",\"id\":1,\"labels\":[1]}\n", "graphml",
+                   "1");
+    assert_inexact("{\"type\":\"edge\",\"from\":1,\"to\":2,\"label\":\"\"}\n",
+                   "neo4j", "1");
+}
+
+/* Colons in labels, labels and vertices of no text, and a direction. */
+static const char awkward[] =
+    "{\"type\":\"graph\",\"directed\":false,\"weight\":\"none\"}\n"
+    "{\"type\":\"vertex\",\"id\":\"\",\"labels\":[%s\"p\"],\"value\":1}\n"
+    "{\"type\":\"edge\",\"from\":\"\",\"to\":2,\"label\":\"%s\",\"value\":1}\n"
+    "{\"type\":\"edge\",\"from\":3,\"to\":\"\"}\n";
+
+static void awkward_graphs_come_in_again(void **state)
+{
+    const char *list_of_edges = E("\"\"", "2") E("2", "\"\"");
+
+    (void)state;
+    assert_round_trip(
+        test_format(awkward, "\"a:b\",\"\",\"c\\\\\",\"\\\\:\",", ""),
+        "graphml", "--words strings");
+    assert_round_trip(test_format(awkward, "\"a:b\",\"c\\\\\",", "k;l:m"),
+                      "neo4j", "--words strings");
+    assert_round_trip(list_of_edges, "edges", "--words strings");
+    /* In files of others a colon and a backslash are nothing but that. */
+    assert_reads("graphml",
+                 GRAPHML("<key id='l' for='node' attr.name='labels' "
+                         "attr.type='string'/><graph><node id='1'>"
+                         "<data key='l'>:a\\:b</data></node></graph>"),
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":[\"a\\\\\",\"b\"]}"
+                 "\n");
+    assert_wrong("graphml", GRAPHML("<graph>\n<node id=''/></graph>"),
+                 "4:1: the vertex is empty");
+    assert_wrong("neo4j", ":ID\n\"\"\n1,\n", "3:1: 2 fields");
+    assert_wrong("neo4j", ":ID,a\n,1\n", "2:1: the vertex is empty");
+    assert_wrong("edges --ids integer", "1,\"\"\n", "1:3: `` is no integer");
+}
+
+static void an_undirected_list_of_edges_is_told(void **state)
+{
+    char *dir = new_store();
+    char *path = write_file("input", "1 2\n");
+    struct ran ran;
+
+    (void)state;
+    import(dir, test_format("--direction undirected edges %s", path));
+    ran = run(test_format("export edges -d %s -g g", dir));
+    assert_contains(ran.err, "import it with --direction undirected");
+}
+
+static void labels_of_any_term_are_lines_of_json(void **state)
+{
+    const char *ref = "{\"$etf\":\"g00AAAABBYA=\"}";
+    const char *lines;
+
+    (void)state;
+    /* An improper list has no JSON of its own. */
+    lines = test_format("{\"type\":\"vertex\",\"id\":1,\"labels\":[%s,"
+                        "{\"$etf\":\"g2wAAAABYQFhAg==\"},[1,2],\"q\"]}\n",
+                        ref);
+    assert_round_trip(lines, "jsonl", "--words strings");
+    /* The list [<<16:5>>, 7] and the string [1, 2] as a whole. */
+    assert_reads("jsonl",
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":{\"$etf\":"
+                 "\"g2wAAAACTQAAAAEFgGEHag==\"}}\n",
+                 test_format("{\"type\":\"vertex\",\"id\":1,\"labels\":[%s,7]}"
+                             "\n",
+                             ref));
+    assert_reads("jsonl",
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":{\"$etf\":"
+                 "\"g2sAAgEC\"}}\n",
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":[1,2]}\n");
+    assert_wrong("jsonl",
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":{\"$etf\":"
+                 "\"g2EH\"}}\n",
+                 "1:49: labels are an array");
+    assert_wrong("jsonl",
+                 "{\"type\":\"vertex\",\"id\":1,\"labels\":{\"$etf\":"
+                 "\"g2wAAAABYQFhAg==\"}}\n",
+                 "1:61: labels are an array");
+}
+
+static void contractions_are_told(void **state)
+{
+    char *dir = in_scratch("contracted");
+    struct disk_store disk;
+    struct ran ran;
+
+    (void)state;
+    disk_open(&disk, dir);
+    disk_do(&disk, "{create_table, g, graph, #{}}");
+    disk_do(&disk, "{put_edges, g, [{1,2},{2,3},{3,4},{4,5}]}");
+    disk_do(&disk, "{contract, g, s, [1,2], #{}}");
+    disk_do(&disk, "{contract, g, t, [3,4], #{}}");
+    disk_close(&disk, true);
+    ran = run(
+        test_format("export --json jsonl -d %s -g g %s/some", dir, scratch));
+    assert_string_equal(fact_of(ran, "left_out"), "2");
+    assert_contains(ran.err, "2 vertices stand for others; what they stand for "
+                             "is not exported");
+    assert_null(strstr(ran.err, "left out"));
+}
+
+static void vertices_are_not_merged(void **state)
+{
+    const char *lines = V("{\"$atom\":\"a\"}") V("\"a\"") V("1") V("\"1\"")
+        V("\"\"") V("\"a\\tb\"") V("\"a b\"") V("{\"$atom\":\"A b\"}")
+            V("{\"$etf\":\"g3F3BWxpc3RzdwNtYXBhAg==\"}")
+                E("{\"$atom\":\"a\"}", "\"a\"") E("1", "\"1\"");
+    char *dir = new_store();
+    char *path = write_file("input", lines);
+
+    (void)state;
+    import(dir, test_format("jsonl %s", path));
+    assert_string_equal(exported(dir, "dot"),
+                        "digraph {\n"
+                        "  \":a\" [label=\"a\"];\n"
+                        "  \"a\";\n"
+                        "  \"1\";\n"
+                        "  \"<<\\\"1\\\">>\" [label=\"1\"];\n"
+                        "  \"<<>>\" [label=\"\"];\n"
+                        "  \"<<\\\"a\\\\tb\\\">>\" [label=\"a b\"];\n"
+                        "  \"a b\";\n"
+                        "  \":'A b'\" [label=\"A b\"];\n"
+                        "  \"{\\\"$etf\\\":\\\"g3F3BWxpc3RzdwNtYXBhAg==\\\"}\" "
+                        "[label=\"fun lists:map/2\"];\n"
+                        "  \":a\" -> \"a\";\n"
+                        "  \"1\" -> \"<<\\\"1\\\">>\";\n"
+                        "}\n");
+    /* In a matrix no vertex but 1 has a place. */
+    assert_string_equal(exported(dir, "mtx"),
+                        "%%MatrixMarket matrix coordinate pattern general\n"
+                        "1 1 0\n");
+}
+
+#define BIG "{\"$integer\":\"-123456789012345678901\"}"
+
+static void great_numbers_are_in_a_matrix(void **state)
+{
+    const char *lines = "{\"type\":\"edge\",\"from\":1,\"to\":2,\"value\":" BIG
+                        "}\n{\"type\":\"edge\",\"from\":2,\"to\":1,\"value\":"
+                        "{\"$integer\":\"9223372036854775807\"}}\n";
+    const char *file;
+    struct ran ran = facts_of_export(lines, "mtx", &file);
+    char *dir = new_store();
+
+    (void)state;
+    assert_string_equal(fact_of(ran, "inexact"), "2");
+    ran = import(dir, test_format("mtx %s", file));
+    assert_string_equal(fact_of(ran, "edges"), "2");
+    assert_contains(exported(dir, "jsonl"),
+                    "\"value\":-1.2345678901234568e+20}");
+    assert_round_trip("{\"type\":\"edge\",\"from\":1,\"to\":2,\"value\":"
+                      "{\"$integer\":\"9223372036854775807\"}}\n",
+                      "mtx", "--words strings");
+}
+
 /* --- stores --------------------------------------------------------------- */
 
 /* Into a graph that is there, beside other tables, behind a log. */
@@ -616,7 +846,14 @@ static void memory_has_a_bound(void **state)
     assert_fails(test_format("import edges --memory-limit 2000000 -d %s -g g "
                              "%s",
                              dir, path),
-                 71, "memory limit");
+                 71,
+                 "the memory limit is reached; --memory-limit is 2000000 "
+                 "bytes");
+    assert_int_equal(access(dir, F_OK), -1);
+    for (unsigned limit = 1; limit < 100000; limit = limit * 5 + 999)
+        assert_fails(test_format("import edges --memory-limit %u -d %s -g g %s",
+                                 limit, dir, path),
+                     71, test_format("--memory-limit is %u bytes", limit));
     assert_int_equal(access(dir, F_OK), -1);
     assert_string_equal(
         fact_of(import(dir, test_format("edges %s", path)), "edges"), "200000");
@@ -766,6 +1003,63 @@ static void a_client_sends_frames(void **state)
     }
     buffer_free(&frames);
     buffer_free(&text);
+}
+
+/* term_to_binary([1,2]) is a string. */
+static void a_client_sends_labels_as_a_string(void **state)
+{
+    static const char frame[] = "\0\0\0\x25\x83\x6c\0\0\0\1\x68\4\x77\6vertex"
+                                "\x61\1\x77\3nil\x6b\0\2\1\2\x6a";
+    struct bytes bytes = bytes_of(frame, sizeof(frame) - 1);
+    const char *program = getenv("RHIZOME_EXECUTABLE");
+    char *path = in_scratch("string");
+    struct buffer text = BUFFER(test_mem());
+    struct buffer fixed = BUFFER(test_mem());
+
+    (void)state;
+    test_append(&fixed, bytes.data, bytes.size);
+    store_be32(fixed.data, (uint32_t)bytes.size - 4);
+    file_write(path, buffer_bytes(&fixed));
+    put_shell(test_format("%s export jsonl --from-terms < %s > %s.out", program,
+                          path, path));
+    file_read(test_format("%s.out", path), &text);
+    test_append(&text, "", 1);
+    assert_contains((char *)text.data, "\"id\":1,\"labels\":[1,2]}");
+    put_shell(test_format("%s export graphml --from-terms < %s 2>&1 > %s.out",
+                          program, path, path));
+    file_read(test_format("%s.out", path), &text);
+    test_append(&text, "", 1);
+    assert_contains((char *)text.data, "<data key=\"labels\">:1:2</data>");
+    buffer_free(&text);
+    buffer_free(&fixed);
+}
+
+static void a_client_has_a_rule_for_weights(void **state)
+{
+    char *path = write_file("input", "1 2 5\n1 3 x\n1 4\n1 5 y\n");
+    char *keys = write_file("keys", ":START_ID,:END_ID,w:int,v:string\n"
+                                    "1,2,7,a\n1,3,,b\n1,4,,\n");
+    struct ran ran = run(test_format(
+        "import edges --weight value -e 2 --to-terms -g g %s", path));
+
+    (void)state;
+    assert_int_equal(ran.status, 0);
+    assert_contains(ran.err, "input:2:1: the value gives no weight");
+    assert_contains(ran.err, "input:4:1: the value gives no weight");
+    assert_contains(frames_text(ran.out, ran.out_size),
+                    "{wrong,#{column=>1,file=>");
+    assert_contains(frames_text(ran.out, ran.out_size),
+                    "{put_edges,g,[{1,2,nil,5},{1,4}]}\n"
+                    "{imported,#{bytes=>22,edges=>2,errors=>2,vertices=>0}}");
+    ran = run(test_format("import edges -w value --to-terms -g g %s", path));
+    assert_int_equal(ran.status, 65);
+    ran = run(test_format("import edges -w none --to-terms -g g %s", path));
+    assert_int_equal(ran.status, 0);
+    ran = run(test_format("import neo4j -w key:<<119>> -e 1 --to-terms -g g %s",
+                          keys));
+    assert_int_equal(ran.status, 0);
+    assert_contains(ran.err, "keys:3:1: the value gives no weight");
+    assert_int_equal(count_lines(ran.err), 1);
 }
 
 /* --- gzip ----------------------------------------------------------------- */
@@ -960,6 +1254,13 @@ int main(void)
         cmocka_unit_test(matrices_are_read),
         cmocka_unit_test(what_goes_out_comes_in_again),
         cmocka_unit_test(losses_are_counted),
+        cmocka_unit_test(what_comes_back_otherwise_is_counted),
+        cmocka_unit_test(awkward_graphs_come_in_again),
+        cmocka_unit_test(an_undirected_list_of_edges_is_told),
+        cmocka_unit_test(labels_of_any_term_are_lines_of_json),
+        cmocka_unit_test(contractions_are_told),
+        cmocka_unit_test(vertices_are_not_merged),
+        cmocka_unit_test(great_numbers_are_in_a_matrix),
         cmocka_unit_test(an_import_adds_to_a_store),
         cmocka_unit_test(a_kill_leaves_the_old_or_the_new),
         cmocka_unit_test(weights_are_a_rule),
@@ -968,6 +1269,8 @@ int main(void)
         cmocka_unit_test(usage),
         cmocka_unit_test(a_client_gets_frames),
         cmocka_unit_test(a_client_sends_frames),
+        cmocka_unit_test(a_client_sends_labels_as_a_string),
+        cmocka_unit_test(a_client_has_a_rule_for_weights),
         cmocka_unit_test(what_is_compressed_is_read),
         cmocka_unit_test(a_long_line_is_no_memory),
         cmocka_unit_test(bent_files_are_survived),
