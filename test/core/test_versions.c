@@ -358,7 +358,8 @@ static enum status line_operate(struct line *line, bool alone)
 
     if (!line->exists[slot])
         return line_create(
-            line, slot, (enum table_type)roll(&line->world, TABLE_ELEMENTS_COUNT));
+            line, slot,
+            (enum table_type)roll(&line->world, TABLE_ELEMENTS_COUNT));
     if (roll(&line->world, 40) == 0)
         return line_drop(line, slot);
     return line_mutate(line, slot, alone);

@@ -42,6 +42,17 @@ defmodule Rhizome.GraphImportTest do
     assert Rhizome.info(store).seq - seq >= 20
   end
 
+  test "a weight that is no number is told with its line", %{store: store, path: path} do
+    graph = Rhizome.create_table!(store, :weighted, :graph, weight: :value)
+    file = write(path.("weights.csv"), "from,to,weight\na,b,7\nb,c,heavy\nc,d,8\n")
+
+    assert {:ok, %{edges: 2, errors: 1, wrong: [%{line: 3}]}} =
+             Graph.import_file(graph, file, max_errors: 10)
+
+    assert Graph.edge_count(graph) == 2
+    assert {:error, %Error{details: %{line: 3}}} = Graph.import_file(graph, file)
+  end
+
   test "what is wrong is told with its line and column", %{graph: graph, path: path} do
     file =
       write(

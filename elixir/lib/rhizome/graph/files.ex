@@ -88,6 +88,17 @@ defmodule Rhizome.Graph.Files do
 
   ## Import
 
+  # The program knows the line of a weight that is none; the daemon does not.
+  defp weight_arguments(graph) do
+    case Rhizome.table_info(graph).weight do
+      {:key, key} -> ["--weight", "key:" <> text(key)]
+      :value -> ["--weight", "value"]
+      _none -> []
+    end
+  end
+
+  defp text(key), do: IO.iodata_to_binary(:io_lib.format("~w", [key]))
+
   @doc false
   def import_file(graph, paths, options) do
     graph = Table.check_graph!(graph)
@@ -119,7 +130,7 @@ defmodule Rhizome.Graph.Files do
 
     with {:ok, executable} <- Executable.find(nil) do
       executable
-      |> with_program(arguments, :read, fn _program, pipe ->
+      |> with_program(arguments ++ weight_arguments(graph), :read, fn _program, pipe ->
         {:ok, file} = :file.open(pipe, [:read, :raw, :binary])
 
         try do
