@@ -1,6 +1,6 @@
 /*
- * graph_internal.h -- what the files of a graph share: graph.c, graph_write.c
- * and graph_check.c alone.
+ * graph_internal.h -- what the files of a graph share, graph.c and those whose
+ * names begin with graph_, and nobody else.
  */
 #ifndef RHIZOME_CORE_GRAPH_INTERNAL_H
 #define RHIZOME_CORE_GRAPH_INTERNAL_H

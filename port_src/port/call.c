@@ -583,3 +583,19 @@ void call_put_changes(struct call *call, enum side side)
     }
     put_list_end(out, list, count);
 }
+
+enum status call_put_outcome(struct call *call, const char *outcome)
+{
+    put_tuple(call->out, 3);
+    put_atom(call->out, outcome);
+    call_put_changes(call, call->side);
+    return ST_OK;
+}
+
+enum status call_put_count(struct call *call, uint64_t outcome)
+{
+    put_tuple(call->out, 3);
+    put_u64(call->out, outcome);
+    call_put_changes(call, call->side);
+    return ST_OK;
+}

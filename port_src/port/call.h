@@ -294,6 +294,11 @@ void call_put_element(struct call *call, const struct table *table,
 /* Puts Evicted and Cascade: what this command has removed so far. */
 void call_put_changes(struct call *call, enum side side);
 
+/* Puts all that a mutation answers, {Outcome, Evicted, Cascade}, as call->side
+ * has it: the outcome is an atom, or a number. ST_OK. */
+enum status call_put_outcome(struct call *call, const char *outcome);
+enum status call_put_count(struct call *call, uint64_t outcome);
+
 /* Forgets which table was named last, as tables come and go. */
 void commands_forget_table(struct commands *commands);
 

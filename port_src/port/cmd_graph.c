@@ -38,22 +38,6 @@ static enum status call_writer(struct call *call, struct graph_writer *ret)
     return st < 0 ? st : graph_writer_open(call->store, call->table, ret);
 }
 
-static enum status put_outcome(struct call *call, const char *outcome)
-{
-    put_tuple(call->out, 3);
-    put_atom(call->out, outcome);
-    call_put_changes(call, call->side);
-    return ST_OK;
-}
-
-static enum status put_number(struct call *call, uint64_t outcome)
-{
-    put_tuple(call->out, 3);
-    put_u64(call->out, outcome);
-    call_put_changes(call, call->side);
-    return ST_OK;
-}
-
 static const char *outcome_word(enum outcome outcome)
 {
     static const char *const words[] = {"inserted", "updated", "exists"};
@@ -141,7 +125,7 @@ enum status cmd_put_vertex(struct call *call)
     if (st == ST_OK)
         st = graph_put_vertex(&writer, vertex.key, vertex.value, vertex.labels,
                               vertex.label_count, &outcome);
-    return st < 0 ? st : put_outcome(call, outcome_word(outcome));
+    return st < 0 ? st : call_put_outcome(call, outcome_word(outcome));
 }
 
 /* Fails with the vertex that is not there. */
@@ -170,7 +154,7 @@ enum status cmd_update_vertex(struct call *call)
     if (st == ST_OK)
         st = graph_put_vertex(&writer, vertex.key, vertex.value, vertex.labels,
                               vertex.label_count, &outcome);
-    return st < 0 ? st : put_outcome(call, outcome_word(outcome));
+    return st < 0 ? st : call_put_outcome(call, outcome_word(outcome));
 }
 
 /* One element of a list: {V, Value, Labels}, or V. */
@@ -219,7 +203,7 @@ enum status cmd_put_vertices(struct call *call)
     }
     if (!list_close(&list))
         return call_bad(call, "must be a proper list");
-    return put_number(call, count);
+    return call_put_count(call, count);
 }
 
 enum status cmd_delete_vertex(struct call *call)
@@ -234,7 +218,7 @@ enum status cmd_delete_vertex(struct call *call)
         st = call_key(call, &key);
     if (st == ST_OK)
         st = graph_delete_vertex(&writer, key, &deleted, &edges);
-    return st < 0 ? st : put_outcome(call, deleted ? "deleted" : "absent");
+    return st < 0 ? st : call_put_outcome(call, deleted ? "deleted" : "absent");
 }
 
 enum status cmd_delete_vertices(struct call *call)
@@ -265,7 +249,7 @@ enum status cmd_delete_vertices(struct call *call)
     }
     if (!list_close(&list))
         return call_bad(call, "must be a proper list");
-    return put_number(call, count);
+    return call_put_count(call, count);
 }
 
 /* --- edges ---------------------------------------------------------------- */
@@ -324,7 +308,7 @@ enum status cmd_put_edge(struct call *call)
     if (st == ST_OK)
         st = graph_put_edge(&writer, edge.from, edge.to, edge.label, edge.value,
                             &outcome);
-    return st < 0 ? st : put_outcome(call, outcome_word(outcome));
+    return st < 0 ? st : call_put_outcome(call, outcome_word(outcome));
 }
 
 static bool edge_exists(const struct graph *graph, const struct edge *edge)
@@ -357,7 +341,7 @@ enum status cmd_update_edge(struct call *call)
     if (st == ST_OK)
         st = graph_put_edge(&writer, edge.from, edge.to, edge.label, edge.value,
                             &outcome);
-    return st < 0 ? st : put_outcome(call, outcome_word(outcome));
+    return st < 0 ? st : call_put_outcome(call, outcome_word(outcome));
 }
 
 /* The edges of a list as keys in one scratch buffer, and where they are. */
@@ -460,7 +444,7 @@ enum status cmd_put_edges(struct call *call)
             call->complaint.position = (int64_t)index;
     }
     mem_free(mem, parsed.edges, parsed.room * sizeof(*parsed.edges));
-    return st < 0 ? st : put_number(call, count);
+    return st < 0 ? st : call_put_count(call, count);
 }
 
 static enum status delete_one(struct graph_writer *writer,
@@ -481,7 +465,7 @@ enum status cmd_delete_edge(struct call *call)
         st = edge_arguments(call, 3, &edge);
     if (st == ST_OK)
         st = delete_one(&writer, &edge, &deleted);
-    return st < 0 ? st : put_outcome(call, deleted ? "deleted" : "absent");
+    return st < 0 ? st : call_put_outcome(call, deleted ? "deleted" : "absent");
 }
 
 enum status cmd_delete_edges(struct call *call)
@@ -516,7 +500,7 @@ enum status cmd_delete_edges(struct call *call)
     }
     if (!list_close(&list))
         return call_bad(call, "must be a proper list");
-    return put_number(call, count);
+    return call_put_count(call, count);
 }
 
 /* --- many vertices as one --------------------------------------------------
@@ -641,7 +625,7 @@ enum status cmd_contract(struct call *call)
     if (st == ST_OK)
         st = graph_contract(&writer, super, members, count, &rules);
     mem_free(call->commands->mem, members, (count + 1) * sizeof(*members));
-    return st < 0 ? st : put_outcome(call, "contracted");
+    return st < 0 ? st : call_put_outcome(call, "contracted");
 }
 
 enum status cmd_expand(struct call *call)
@@ -655,5 +639,5 @@ enum status cmd_expand(struct call *call)
         st = call_key(call, &super);
     if (st == ST_OK)
         st = graph_expand(&writer, super, &count);
-    return st < 0 ? st : put_number(call, count);
+    return st < 0 ? st : call_put_count(call, count);
 }

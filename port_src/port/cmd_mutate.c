@@ -8,24 +8,6 @@
 #include "core/graph.h"
 #include "port/call.h"
 
-/* Puts what is the same for all: the outcome is an atom. */
-static enum status mutation_atom(struct call *call, const char *outcome)
-{
-    put_tuple(call->out, 3);
-    put_atom(call->out, outcome);
-    call_put_changes(call, call->side);
-    return ST_OK;
-}
-
-/* The same with a number. */
-static enum status mutation_count(struct call *call, uint64_t outcome)
-{
-    put_tuple(call->out, 3);
-    put_u64(call->out, outcome);
-    call_put_changes(call, call->side);
-    return ST_OK;
-}
-
 /* table_insert() and table_delete() have the same form. */
 typedef enum status change_function(struct store *store, struct table *table,
                                     enum side side, struct bytes first,
@@ -70,7 +52,7 @@ static enum status insert_one(struct call *call, change_function *function)
         st = change_one(call, function, &inserted);
     if (st < 0)
         return st;
-    return mutation_atom(call, inserted ? "inserted" : "exists");
+    return call_put_outcome(call, inserted ? "inserted" : "exists");
 }
 
 enum status cmd_insert(struct call *call)
@@ -92,7 +74,7 @@ enum status cmd_delete(struct call *call)
         st = change_one(call, table_delete, &deleted);
     if (st < 0)
         return st;
-    return mutation_atom(call, deleted ? "deleted" : "absent");
+    return call_put_outcome(call, deleted ? "deleted" : "absent");
 }
 
 /* Applies `function` to each element of a list; all or nothing. */
@@ -120,7 +102,7 @@ static enum status change_all(struct call *call, change_function *function)
     }
     if (!list_close(&list))
         return call_bad(call, "must be a proper list");
-    return mutation_count(call, count);
+    return call_put_count(call, count);
 }
 
 enum status cmd_insert_all(struct call *call)
@@ -152,7 +134,7 @@ enum status cmd_delete_key(struct call *call)
     if (st == ST_OK)
         st =
             table_delete_key(call->store, call->table, call->side, key, &count);
-    return st < 0 ? st : mutation_count(call, count);
+    return st < 0 ? st : call_put_count(call, count);
 }
 
 /* Its vertices and edges are counted. */
@@ -180,7 +162,7 @@ enum status cmd_clear_table(struct call *call)
         st = clear_graph(call, &count);
     else
         st = table_clear(call->store, call->table);
-    return st < 0 ? st : mutation_count(call, count);
+    return st < 0 ? st : call_put_count(call, count);
 }
 
 /* --- rows of a pom ------------------------------------------------------ */
@@ -195,7 +177,7 @@ enum status cmd_insert_row(struct call *call)
     if (st < 0)
         return st;
     call->side = SIDE_FWD;
-    return mutation_count(call, id);
+    return call_put_count(call, id);
 }
 
 enum status cmd_insert_rows(struct call *call)
@@ -243,7 +225,7 @@ enum status cmd_update_row(struct call *call)
     if (st < 0)
         return st;
     call->side = SIDE_FWD;
-    return mutation_atom(call, "updated");
+    return call_put_outcome(call, "updated");
 }
 
 /* --- a batch ------------------------------------------------------------ */

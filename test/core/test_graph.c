@@ -839,6 +839,54 @@ static void parts_have_names_that_are_keys(void **state)
     buffer_free(&term);
 }
 
+/* A graph knows where its parts are: that must hold whatever becomes of it. */
+static void dropping_and_creating_may_be_undone(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; world_next_seed(&seed, 3);) {
+        struct graph_options options = {.undirected = seed % 2};
+        struct snapshot *snapshot;
+        struct random random;
+        struct table *table;
+        struct pair pair, then;
+
+        random_init(&random, seed);
+        open_pair(&pair, &random, seed % 2);
+        for (unsigned round = 0; round < 20; round++) {
+            step(&pair);
+            store_begin(pair.store);
+            store_find_mutable(pair.store, graph_name(), &table);
+            assert_int_equal(graph_drop(pair.store, table), ST_OK);
+            if (roll(&pair, 2))
+                assert_int_equal(
+                    graph_create(pair.store, graph_name(), &options, &table),
+                    ST_OK);
+            store_rollback(pair.store);
+            compare(pair.store, &pair.model);
+        }
+        /* One of the same name takes its place; a snapshot has the old one. */
+        assert_int_equal(snapshot_take(pair.store, &snapshot), ST_OK);
+        then = pair;
+        store_begin(pair.store);
+        store_find_mutable(pair.store, graph_name(), &table);
+        assert_int_equal(graph_drop(pair.store, table), ST_OK);
+        assert_int_equal(
+            graph_create(pair.store, graph_name(), &options, &table), ST_OK);
+        store_commit(pair.store);
+        memset(pair.model.vertices, 0, sizeof(pair.model.vertices));
+        memset(pair.model.edges, 0, sizeof(pair.model.edges));
+        for (unsigned i = 0; i < 20; i++)
+            step(&pair);
+        compare(pair.store, &pair.model);
+        assert_int_equal(snapshot_fork(snapshot, &then.store), ST_OK);
+        compare(then.store, &then.model);
+        store_free(then.store);
+        snapshot_release(snapshot);
+        assert_int_equal(store_table_count(pair.store), 1);
+        store_free(pair.store);
+    }
+}
+
 /* What is loaded again is encoded again: it must come to the same keys. */
 static void all_keys_of_parts_are_canonical(void **state)
 {
@@ -941,6 +989,7 @@ int main(void)
         cmocka_unit_test(contracted_edges_are_merged_by_the_rule),
         cmocka_unit_test(weights_are_numbers_by_the_rule_of_the_graph),
         cmocka_unit_test(parts_have_names_that_are_keys),
+        cmocka_unit_test(dropping_and_creating_may_be_undone),
         cmocka_unit_test(all_keys_of_parts_are_canonical),
         cmocka_unit_test(ids_are_keys),
     };
