@@ -33,6 +33,21 @@
 
 #define TICK_NS (UINT64_C(1000000) * READING_TICK_MS)
 
+/*
+ * What a read sees: a snapshot, and pins of the tables of the call. Reads that
+ * come one behind the other without a change between them share one, so that
+ * hundreds that wait hold the dozen tables of a graph once.
+ */
+struct sight {
+    uint64_t references;
+    struct snapshot *snapshot;
+    const struct table *table; /* what was pinned, in the store; or: */
+    struct sources sources;
+    bool has_sources;
+    struct table *pin; /* and the pins of that */
+    struct sources pins;
+};
+
 struct reading {
     struct job job;
     struct readings *readings;
@@ -42,11 +57,8 @@ struct reading {
     const struct command *command;
     struct call_options options; /* `where` lies in `op` or behind it */
     struct bytes op;
-    size_t size; /* of this block */
-    struct snapshot *snapshot;
-    struct table *pin;   /* of call->table, or: */
-    struct sources pins; /* of call->sources */
-    bool has_pins;
+    size_t size;               /* all that was taken for it */
+    struct sight *sight;       /* or NULL, if there is a load */
     struct reading_load *load; /* in place of tables, or NULL */
     bool blocked;              /* which list it is in while it waits */
     bool failed;               /* `st` is not of its own account */
@@ -83,7 +95,8 @@ struct readings {
     struct commands *commands;
     struct lane lanes[LANE_COUNT];
     size_t waiting_count; /* in all lanes, blocked ones too */
-    size_t waiting_bytes; /* of their Ops */
+    size_t waiting_bytes; /* of all that they hold */
+    struct sight *sight;  /* of the youngest that holds one, or NULL */
     uint64_t due_ns;      /* the earliest of those that wait, or before it */
     bool some_cancelled;  /* of those that wait */
     size_t tick_count;    /* those that want to be called */
@@ -167,8 +180,10 @@ static void reading_run(struct job *job)
     call = call_bare(reading->bare);
     call.id = reading->id;
     call.options = reading->options;
-    call.pinned = reading->pin;
-    call.pins = reading->has_pins ? &reading->pins : NULL;
+    if (reading->sight) {
+        call.pinned = reading->sight->pin;
+        call.pins = reading->sight->has_sources ? &reading->sight->pins : NULL;
+    }
     call.reading = reading;
     reading->st = call_run_bare(&call, reading->op);
     reading->complaint = call.complaint;
@@ -193,6 +208,108 @@ enum status reading_check(const struct reading *reading)
     return ST_OK;
 }
 
+/* --- what they see ------------------------------------------------------ */
+
+static bool sources_equal(const struct sources *a, const struct sources *b)
+{
+    if (a->is_graph != b->is_graph || a->step_count != b->step_count ||
+        a->extra_count != b->extra_count)
+        return false;
+    if (a->is_graph && a->graph.table != b->graph.table)
+        return false;
+    for (unsigned i = 0; i < a->step_count; i++)
+        if (a->steps[i].table != b->steps[i].table ||
+            a->steps[i].side != b->steps[i].side)
+            return false;
+    for (unsigned i = 0; i < a->extra_count; i++)
+        if (a->extra[i] != b->extra[i])
+            return false;
+    return true;
+}
+
+/* Is it what the call would see? Tables stay where they are while their store
+ * stays as it is, and of one that is, there is one snapshot. */
+static bool sight_fits(const struct sight *sight, const struct call *call,
+                       const struct snapshot *snapshot)
+{
+    if (sight->snapshot != snapshot ||
+        sight->has_sources != (call->sources != NULL))
+        return false;
+    return call->sources ? sources_equal(&sight->sources, call->sources)
+                         : sight->table == call->table;
+}
+
+static void sight_release(struct readings *readings, struct sight *sight)
+{
+    struct mem *mem = readings->commands->mem;
+
+    if (!sight || --sight->references)
+        return;
+    if (readings->sight == sight)
+        readings->sight = NULL;
+    sources_unpin(mem, &sight->pins);
+    table_unpin(mem, sight->pin);
+    snapshot_release(sight->snapshot);
+    mem_free(mem, sight, sizeof(*sight));
+}
+
+/* Takes the snapshot over, whatever comes of it. ST_NO_MEMORY. */
+static enum status sight_create(struct readings *readings,
+                                const struct call *call,
+                                struct snapshot *snapshot, struct sight **ret)
+{
+    struct mem *mem = readings->commands->mem;
+    struct sight *sight = mem_zalloc(mem, sizeof(*sight));
+    enum status st = ST_OK;
+
+    if (!sight) {
+        snapshot_release(snapshot);
+        return ST_NO_MEMORY;
+    }
+    sight->references = 1;
+    sight->snapshot = snapshot;
+    sight->table = call->table;
+    sight->has_sources = call->sources != NULL;
+    if (call->sources) {
+        sight->sources = *call->sources;
+        st = sources_pin(mem, call->sources, &sight->pins);
+    } else {
+        sight->pin = table_pin(mem, call->table);
+        st = sight->pin ? ST_OK : ST_NO_MEMORY;
+    }
+    if (st < 0) {
+        sight_release(readings, sight);
+        return st;
+    }
+    *ret = sight;
+    return ST_OK;
+}
+
+/* The tables that a call reads, as they are now, for a worker. */
+static enum status sight_take(struct readings *readings,
+                              const struct call *call, struct sight **ret)
+{
+    struct mem *mem = store_mem(call->store);
+    struct snapshot *snapshot;
+    enum status st;
+
+    mem_exempt_begin(mem); /* reads go on at the limit of the store */
+    st = snapshot_take(call->store, &snapshot);
+    mem_exempt_end(mem);
+    if (st < 0)
+        return st;
+    if (readings->sight && sight_fits(readings->sight, call, snapshot)) {
+        snapshot_release(snapshot);
+        readings->sight->references++;
+        *ret = readings->sight;
+        return ST_OK;
+    }
+    st = sight_create(readings, call, snapshot, ret);
+    if (st == ST_OK)
+        readings->sight = *ret;
+    return st;
+}
+
 /* --- the end of one ----------------------------------------------------- */
 
 static void reading_free(struct reading *reading)
@@ -203,11 +320,9 @@ static void reading_free(struct reading *reading)
         commands_bare_free(reading->bare);
     writer_deinit(&reading->writer);
     REQUIRE(reading->mem.used == 0);
-    if (reading->has_pins)
-        sources_unpin(mem, &reading->pins);
-    table_unpin(mem, reading->pin);
-    snapshot_release(reading->snapshot);
-    mem_free(mem, reading, sizeof(*reading) + reading->size);
+    sight_release(reading->readings, reading->sight);
+    mem_free(mem, reading,
+             sizeof(*reading) + reading->op.size + reading->options.where.size);
 }
 
 static void reading_fail(struct reading *reading, enum status st)
@@ -323,10 +438,9 @@ static enum status readings_admit(const struct readings *readings,
         call->complaint.limit = call->options.memory;
         return ST_MEMORY_BUDGET;
     }
-    if (!readings->waiting_count)
-        return ST_OK;
-    if (readings->waiting_count < READINGS_WAITING_MAX &&
-        readings->waiting_bytes + bytes <= READINGS_WAITING_BYTES_MAX)
+    if (!readings->waiting_count ||
+        readings->waiting_bytes + sizeof(struct reading) + bytes <=
+            READINGS_WAITING_BYTES_MAX)
         return ST_OK;
     return call_fail(call, ST_MEMORY_BUDGET,
                      "too many long reads wait for their turn already; read "
@@ -345,26 +459,6 @@ static void reading_copy(struct call *call, struct reading *reading)
         bytes_of(reading->bytes + call->inner.size, call->options.where.size);
 }
 
-/* The tables that it reads, for a worker. */
-static enum status reading_pin(struct call *call, struct reading *reading)
-{
-    struct mem *mem = store_mem(call->store);
-    enum status st;
-
-    mem_exempt_begin(mem); /* reads go on at the limit of the store */
-    st = snapshot_take(call->store, &reading->snapshot);
-    mem_exempt_end(mem);
-    if (st < 0)
-        return st;
-    mem = reading->readings->commands->mem;
-    if (call->sources) {
-        reading->has_pins = true;
-        return sources_pin(mem, call->sources, &reading->pins);
-    }
-    reading->pin = table_pin(mem, call->table);
-    return reading->pin ? ST_OK : ST_NO_MEMORY;
-}
-
 /* With a load, or with the tables of the call if there is none. */
 static enum status start(struct call *call, struct reading_load *load)
 {
@@ -372,6 +466,7 @@ static enum status start(struct call *call, struct reading_load *load)
     struct readings *readings = commands->readings;
     size_t size = call->inner.size + call->options.where.size;
     size_t limit = call->options.memory;
+    size_t used = commands->mem->used;
     struct reading *reading;
     enum status st = readings_admit(readings, call, size);
 
@@ -385,7 +480,6 @@ static enum status start(struct call *call, struct reading_load *load)
     reading->id = call->id;
     reading->command = call->command;
     reading->options = call->options;
-    reading->size = size;
     reading->due_ns = due_of(call->options.deadline_ms);
     atomic_init(&reading->cancelled, false);
     mem_init(&reading->mem, limit < SIZE_MAX - OVERHEAD_BYTES
@@ -394,13 +488,14 @@ static enum status start(struct call *call, struct reading_load *load)
     writer_init(&reading->writer, &reading->mem, SIZE_MAX);
     reading_copy(call, reading);
     if (!load)
-        st = reading_pin(call, reading);
+        st = sight_take(readings, call, &reading->sight);
     if (st == ST_OK)
         st = call_note(call, &reading->note);
     if (st < 0) {
         reading_free(reading);
         return st;
     }
+    reading->size = commands->mem->used - used;
     reading->shows = call_shows(call, ST_OK);
     reading->load = load;
     reading->blocked = load && load->waits;
@@ -496,14 +591,24 @@ static void readings_tick(struct readings *readings)
     }
 }
 
-void readings_look(struct readings *readings, bool may_begin)
+static size_t running_count(const struct readings *readings)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < LANE_COUNT; i++)
+        count += readings->lanes[i].running.count;
+    return count;
+}
+
+void readings_look(struct readings *readings, size_t running_max)
 {
     if (readings->tick_count)
         readings_tick(readings);
-    for (unsigned i = 0; may_begin && i < LANE_COUNT; i++) {
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
         struct lane *lane = &readings->lanes[i];
 
         while (lane->waiting.first && lane->running.count < lane->running_max &&
+               running_count(readings) < running_max &&
                !readings->some_cancelled)
             lane_begin(readings, lane);
     }
@@ -511,8 +616,8 @@ void readings_look(struct readings *readings, bool may_begin)
         (readings->some_cancelled ||
          (readings->due_ns != NEVER && readings->due_ns <= now_ns()))) {
         readings_sift(readings);
-        if (may_begin)
-            readings_look(readings, may_begin);
+        if (running_max)
+            readings_look(readings, running_max);
     }
 }
 
@@ -586,15 +691,6 @@ int64_t readings_due_ms(const struct readings *readings)
         return -1;
     now = now_ns();
     return due <= now ? 0 : (int64_t)((due - now) / 1000000 + 1);
-}
-
-static size_t running_count(const struct readings *readings)
-{
-    size_t count = 0;
-
-    for (unsigned i = 0; i < LANE_COUNT; i++)
-        count += readings->lanes[i].running.count;
-    return count;
 }
 
 size_t readings_count(const struct readings *readings)

@@ -17,10 +17,10 @@
  * Each lane has a host of its own: as many run at a time as
  * readings_set_host() says, and the others wait in their order. A deadline
  * counts from the moment when the request was read.
- * Bounds: READINGS_WAITING_MAX requests wait, of READINGS_WAITING_BYTES_MAX
- * together (or one), and beyond that one is refused: to stop reading would keep
- * point operations waiting, and the word that cancels. The session lets none
- * begin while too much waits to leave.
+ * Bound: those that wait hold READINGS_WAITING_BYTES_MAX together (or there is
+ * one), and beyond that one is refused: to stop reading would keep point
+ * operations waiting, and the word that cancels. The session lets none begin
+ * while too much waits to leave.
  */
 #ifndef RHIZOME_PORT_READINGS_H
 #define RHIZOME_PORT_READINGS_H
@@ -44,8 +44,8 @@ struct writer;
  */
 #define LOOP_ELEMENTS_MAX 256
 
-/* Requests that wait for a thread. */
-#define READINGS_WAITING_MAX 10000
+/* What requests hold that wait for a thread: their Ops, what they are to do,
+ * and pins of tables. About 6,000 short ones. */
 #define READINGS_WAITING_BYTES_MAX (4u << 20)
 
 /* ST_NO_MEMORY. None may run when they are freed. */
@@ -121,17 +121,18 @@ void reading_go(struct reading_load *load, enum status st);
 /* --- for the session ---------------------------------------------------- */
 
 /*
- * Answers those that wait and are cancelled or too late, and begins others if
- * `may_begin`. Not within a command. O(1), but for each that is too late one
+ * Answers those that wait and are cancelled or too late, and begins others
+ * while fewer than `running_max` run. Not within a command. O(1), but for each that is too late one
  * pass over those that wait, and at each tick one over all.
  */
-void readings_look(struct readings *readings, bool may_begin);
+void readings_look(struct readings *readings, size_t running_max);
 
 /* Milliseconds until the next one that waits is too late, or the next tick;
  * -1: there will be none. */
 int64_t readings_due_ms(const struct readings *readings);
 
-/* Of all lanes: how many wait or run, and the bytes of the Ops that wait. */
+/* Of all lanes: how many wait or run, and the bytes that are held by
+ * those that wait. */
 size_t readings_count(const struct readings *readings);
 size_t readings_bytes(const struct readings *readings);
 

@@ -274,7 +274,7 @@ static bool session_finish_jobs(struct session *session)
     feed_stop(session->commands->feed);
     if (session->gone) {
         readings_cancel(session->readings);
-        readings_look(session->readings, false);
+        readings_look(session->readings, 0);
     }
     return readings_count(session->readings) == 0 &&
            projections_running(session->commands->projections) == 0;
@@ -616,6 +616,19 @@ static void pump_look(struct session *session)
     syncer_look(&session->syncer, false);
 }
 
+/* So many long reads may run: each may leave a page behind, which a client that
+ * is slow does not take. */
+static size_t readings_room(const struct session *session)
+{
+    size_t waiting = output_waiting(session);
+
+    if (waiting < QUEUE_LOW)
+        return SIZE_MAX;
+    return waiting < QUEUE_HIGH
+               ? (QUEUE_HIGH - waiting + SPLIT_BYTES - 1) / SPLIT_BYTES
+               : 0;
+}
+
 /* Begins reads, ends those that are too late, and tells subscribers, until
  * there is nothing more to do or too much waits to leave. */
 static void pump_others(struct session *session)
@@ -625,7 +638,7 @@ static void pump_others(struct session *session)
 
     do {
         room = output_waiting(session) < QUEUE_HIGH;
-        readings_look(session->readings, room);
+        readings_look(session->readings, readings_room(session));
         projections_look(session->commands->projections);
         if (room && !session->ending && feed_pump(feed) < 0)
             session_no_memory(session, "for an event");

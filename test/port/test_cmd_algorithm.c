@@ -111,12 +111,12 @@ static void jobs_run(struct daemon *daemon, size_t count)
         pthread_join(threads[i], NULL);
         jobs[i]->end(jobs[i]);
     }
-    readings_look(daemon->readings, true);
+    readings_look(daemon->readings, SIZE_MAX);
 }
 
 static void run_all(struct daemon *daemon)
 {
-    readings_look(daemon->readings, true);
+    readings_look(daemon->readings, SIZE_MAX);
     while (daemon->job_count)
         jobs_run(daemon, daemon->job_count);
     assert_int_equal(readings_count(daemon->readings), 0);
@@ -515,7 +515,7 @@ static void a_projection_is_made_once_and_shared(void **state)
     /* What wants more arrays adds them, while others use what there is. */
     assert_int_equal(
         run(&daemon, "[{1," WCC "},{2,{run,bridges,g,#{},summary}}]"), ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(daemon.job_count, 2);
     run_all(&daemon);
     assert_int_equal(daemon.jobs_run, 4);
@@ -909,7 +909,7 @@ static void nothing_is_left_of_what_is_cancelled(void **state)
     for (unsigned stage = 0; stage < 4; stage++) {
         assert_int_equal(
             run(&daemon, "[{7,{run,wcc,g,#{},{rows,{1,1},none}}}]"), ST_OK);
-        readings_look(daemon.readings, true);
+        readings_look(daemon.readings, SIZE_MAX);
         if (stage > 0) /* the image is made, and it waits for a thread */
             jobs_run(&daemon, 1);
         if (stage == 2)
@@ -937,7 +937,7 @@ static void nothing_is_left_of_what_is_cancelled(void **state)
     /* All go, and before the job has noticed somebody comes. */
     expect_call(&daemon, "{put_edge,g,1,99,x,nil}", "{ok,{");
     assert_int_equal(run(&daemon, "[{1," WCC "},{2,{cancel,1}}]"), ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_non_null(strstr(replies(&daemon), "1:{error,{cancelled,"));
     assert_int_equal(daemon.job_count, 1);
     EXPECT_PARTS(&daemon, WCC, "{ok,#{");
@@ -1106,7 +1106,7 @@ static void who_asks_is_told_of_progress(void **state)
     assert_true(due >= 0 && due <= READING_TICK_MS + 1);
     while (readings_due_ms(daemon.readings) > 0)
         ;
-    readings_look(daemon.readings, false);
+    readings_look(daemon.readings, 0);
     assert_non_null(strstr(replies(&daemon), "progress:{8,"));
     run_all(&daemon);
     assert_non_null(strstr(replies(&daemon), "8:{ok,#{"));

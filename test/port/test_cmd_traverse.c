@@ -39,13 +39,13 @@ static bool run_jobs(struct host *host)
     struct readings *readings = commands_readings(host->bench.commands);
     bool any = false;
 
-    readings_look(readings, true);
+    readings_look(readings, SIZE_MAX);
     while (host->job_count) {
         struct job *job = host->jobs[--host->job_count];
 
         job->run(job);
         job->end(job);
-        readings_look(readings, true);
+        readings_look(readings, SIZE_MAX);
         any = true;
     }
     return any;
@@ -661,7 +661,7 @@ static void limits_end_a_walk(void **state)
     assert_int_equal(run(bench, "[{2,{cancel,1}}]"), ST_OK);
     assert_string_equal(replies(bench), "2:{ok,cancelled} ");
     run_jobs(&host);
-    readings_look(commands_readings(bench->commands), true);
+    readings_look(commands_readings(bench->commands), SIZE_MAX);
     answer = replies(bench);
     assert_non_null(strstr(answer, "1:{error,{cancelled,"));
     bench_close(&host.bench);
@@ -696,7 +696,7 @@ static void workers_read_a_snapshot(void **state)
     assert_string_equal(call(bench, "{k_hop,h,[hub],#{vertices=>"
                                     "{'>',key,997}}}"),
                         "");
-    readings_look(readings, true);
+    readings_look(readings, SIZE_MAX);
     expect(bench, "{delete_vertex,h,999}", "{ok,*");
     expect(bench, "{put_edge,h,hub,fresh,nil,nil}", "{ok,*");
     run_jobs(&host);
@@ -707,7 +707,7 @@ static void workers_read_a_snapshot(void **state)
     assert_string_equal(
         call(bench, "{shortest_path,h,hub,998,#{heuristic=>{far,lookup}}}"),
         "");
-    readings_look(readings, true);
+    readings_look(readings, SIZE_MAX);
     expect(bench, "{insert,far,fwd,{998,bad}}", "{ok,*");
     expect(bench, "{drop_table,h}", "{ok,*");
     run_jobs(&host);

@@ -93,10 +93,10 @@ static void job_run(struct daemon *daemon)
 
 static void run_all(struct daemon *daemon)
 {
-    readings_look(daemon->readings, true);
+    readings_look(daemon->readings, SIZE_MAX);
     while (daemon->job_count) {
         job_run(daemon);
-        readings_look(daemon->readings, true);
+        readings_look(daemon->readings, SIZE_MAX);
     }
     assert_int_equal(readings_count(daemon->readings), 0);
     assert_int_equal(commands_later_count(daemon->commands), 0);
@@ -336,7 +336,7 @@ static void a_reading_sees_its_moment_and_nothing_later(void **state)
     assert_int_equal(run(&daemon, "[{1,{insert,t,fwd,1000}},{2," SCAN
                                   "},{3,{insert,t,fwd,1001}}]"),
                      ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(daemon.job_count, 1);
     expect_call(&daemon, "{ping}",
                 "{ok,{inserted,[],[]}} 3:{ok,{inserted,[],[]}} 1:{ok,pong} ");
@@ -369,9 +369,9 @@ static void replies_come_in_the_order_of_their_ends(void **state)
            "{3,{with,#{where=>{'=:=',key,3}}," SCAN "}},{4,{ping}}]",
            "4:{ok,pong} ");
     /* None begins while too much waits to leave. */
-    readings_look(daemon.readings, false);
+    readings_look(daemon.readings, 0);
     assert_int_equal(daemon.job_count, 0);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(daemon.job_count, RUNNING_MAX);
     expect_call(&daemon, "{info}", "{ok,");
     daemon_close(&daemon);
@@ -384,10 +384,10 @@ static void replies_come_in_the_order_of_their_ends(void **state)
                 test_format("[{%d,{with,#{where=>{'=:=',key,%d}}," SCAN "}}]",
                             i, i)),
             ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     job_run(&daemon);
     assert_string_equal(replies(&daemon), "1:{ok,[1],done} ");
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(daemon.job_count, RUNNING_MAX);
     run_all(&daemon);
     assert_string_equal(replies(&daemon), "2:{ok,[2],done} 3:{ok,[3],done} "
@@ -413,7 +413,7 @@ static void a_deadline_ends_it_where_it_is(void **state)
            "{scan,t,fwd,elements,desc,{excl,900},none,5000}}}]",
            "");
     assert_int_equal(readings_due_ms(daemon.readings), 0);
-    readings_look(daemon.readings, false);
+    readings_look(daemon.readings, 0);
     assert_int_equal(readings_due_ms(daemon.readings), -1);
     assert_string_equal(
         replies(&daemon),
@@ -424,7 +424,7 @@ static void a_deadline_ends_it_where_it_is(void **state)
     /* And while they run. */
     expect(&daemon, "[{1,{with,#{deadline=>20}," SCAN "}}]", "");
     assert_in_range(readings_due_ms(daemon.readings), 1, 21);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     usleep(25000);
     job_run(&daemon);
     assert_string_equal(replies(&daemon), "1:{ok,[],none,deadline} ");
@@ -593,13 +593,13 @@ static void requests_are_cancelled_by_their_id(void **state)
            "[{1," SCAN "},{2," SCAN "},{3," SCAN "},{4," SCAN "},{-5," SCAN
            "}]",
            "");
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(daemon.job_count, 2);
     expect(&daemon,
            "[{10,{cancel,1}},{11,{cancel,3}},{12,{cancel,-5}},{13,{cancel,7}}]",
            "10:{ok,cancelled} 11:{ok,cancelled} 12:{ok,cancelled} "
            "13:{ok,absent} ");
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_string_equal(replies(&daemon), "3:" CANCELLED "-5:" CANCELLED);
     job_run(&daemon);
     assert_string_equal(replies(&daemon), "1:" CANCELLED);
@@ -617,9 +617,9 @@ static void requests_are_cancelled_by_their_id(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(run(&daemon, test_format("[{%d," SCAN "}]", i)),
                          ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     readings_cancel(daemon.readings);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_int_equal(readings_count(daemon.readings), 2);
     run_all(&daemon);
     assert_string_equal(replies(&daemon),
@@ -635,12 +635,17 @@ static void so_many_may_wait_and_no_more(void **state)
     (void)state;
     daemon_open(&daemon);
     fill_set(&daemon, 300);
-    for (int i = 0; i < READINGS_WAITING_MAX; i++)
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(run(&daemon, "[{1," SCAN "}]"), ST_OK);
+    while (readings_bytes(daemon.readings) <= READINGS_WAITING_BYTES_MAX - 2000)
         assert_int_equal(run(&daemon, "[{1," SCAN "}]"), ST_OK);
     assert_string_equal(replies(&daemon), "");
-    assert_int_equal(run(&daemon, "[{7," SCAN "}]"), ST_OK);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(run(&daemon, "[{7," SCAN "}]"), ST_OK);
+    assert_in_range(readings_bytes(daemon.readings), 0,
+                    READINGS_WAITING_BYTES_MAX);
     assert_non_null(strstr(replies(&daemon), "7:{error,{memory_budget,"));
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     expect(&daemon, "[{1," SCAN "}]", ""); /* there is room again */
     readings_cancel(daemon.readings);
     run_all(&daemon);
@@ -670,7 +675,7 @@ static void the_bytes_of_those_that_wait_are_told(void **state)
     assert_non_null(strstr(replies(&daemon), "11:{error,{memory_budget,"));
     expect(&daemon, "[{12,{ping}}]", "12:{ok,pong} ");
     expect(&daemon, test_format("[{10,{cancel,1}}]"), "10:{ok,cancelled} ");
-    readings_look(daemon.readings, false);
+    readings_look(daemon.readings, 0);
     assert_int_equal(readings_bytes(daemon.readings), 0);
     replies(&daemon);
     /* A Condition must be one, also where nothing is looked at. */
@@ -970,7 +975,7 @@ static void without_memory_there_is_an_answer(void **state)
             mem_fail_at(&daemon.mem, nth, false);
             st = run(&daemon, test_format("[{1,%s}]", ops[i]));
             if (st == ST_OK)
-                readings_look(daemon.readings, true);
+                readings_look(daemon.readings, SIZE_MAX);
             failed = daemon.mem.fail_at == 0;
             mem_fail_at(&daemon.mem, 0, false);
             if (st < 0) { /* not even an error had room */
@@ -990,7 +995,7 @@ static void without_memory_there_is_an_answer(void **state)
     /* No thread is to be had. */
     daemon.refuses = true;
     assert_int_equal(run(&daemon, "[{1," SCAN "}]"), ST_OK);
-    readings_look(daemon.readings, true);
+    readings_look(daemon.readings, SIZE_MAX);
     assert_non_null(strstr(replies(&daemon), "1:{error,{no_memory,"));
     daemon.refuses = false;
     daemon_close(&daemon);
