@@ -16,6 +16,18 @@
 #define PIECE_BYTES ((size_t)1 << 20)
 #define FRAME_BYTES_MAX ((size_t)1 << 30)
 
+static void put_weight(struct buffer *out, const struct graph_options *options)
+{
+    if (options->weight == WEIGHT_KEY) {
+        term_put_tuple(out, 2);
+        term_put_atom(out, BYTES("key"));
+        text_bytes(out, options->weight_key);
+    } else {
+        term_put_atom(out, options->weight == WEIGHT_VALUE ? BYTES("value")
+                                                           : BYTES("none"));
+    }
+}
+
 void elements_of_graph(struct elements *elements, const struct graph *graph)
 {
     *elements = (struct elements){
@@ -23,11 +35,14 @@ void elements_of_graph(struct elements *elements, const struct graph *graph)
         .frame = BUFFER(cli_mem()),
         .labels = BUFFER(cli_mem()),
         .undirected = graph->options.undirected,
+        .weight = BUFFER(cli_mem()),
     };
+    put_weight(&elements->weight, &graph->options);
 }
 
 void elements_free(struct elements *elements)
 {
+    buffer_free(&elements->weight);
     io_free(elements->io);
     buffer_free(&elements->frame);
     buffer_free(&elements->labels);
@@ -263,7 +278,26 @@ static bool take_element(struct elements *elements, struct walk *walk,
     return false;
 }
 
-/* {graph, G, #{directed => Boolean}} */
+/* none | value | {key, K}; anything else leaves it as it was. It is put anew:
+ * whoever reads it knows the form that we give it. */
+static void take_weight(struct elements *elements, struct bytes rule)
+{
+    struct graph_options options = {.weight = WEIGHT_NONE};
+    struct walk walk = {rule.data};
+
+    if (walk_atom(&walk, "value")) {
+        options.weight = WEIGHT_VALUE;
+    } else if (walk_tuple(&walk, 2) && walk_atom(&walk, "key")) {
+        options.weight = WEIGHT_KEY;
+        options.weight_key = walk_term(&walk);
+    } else {
+        return;
+    }
+    elements->weight.size = 0;
+    put_weight(&elements->weight, &options);
+}
+
+/* {graph, G, #{directed => Boolean, weight => Rule}} */
 static bool take_graph(struct elements *elements, struct walk walk)
 {
     uint32_t count;
@@ -275,13 +309,18 @@ static bool take_graph(struct elements *elements, struct walk walk)
         return false;
     for (; count; count--) {
         bool directed = walk_atom(&walk, "directed");
+        bool weight = !directed && walk_atom(&walk, "weight");
+        struct bytes value;
 
-        if (!directed)
+        if (!directed && !weight)
             walk_term(&walk);
-        if (directed && walk_atom(&walk, "false"))
+        if (directed && walk_atom(&walk, "false")) {
             elements->undirected = true;
-        else
-            walk_term(&walk);
+            continue;
+        }
+        value = walk_term(&walk);
+        if (weight)
+            take_weight(elements, value);
     }
     return true;
 }
@@ -337,7 +376,9 @@ int elements_of_frames(struct elements *elements, bool again)
     *elements = (struct elements){
         .frame = BUFFER(cli_mem()),
         .labels = BUFFER(cli_mem()),
+        .weight = BUFFER(cli_mem()),
     };
+    put_weight(&elements->weight, &(struct graph_options){0});
     error = spool_open(&elements->spool);
     if (error == 0 && again)
         error = spool_directory(&elements->spool, &elements->io, &what);

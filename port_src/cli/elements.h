@@ -4,7 +4,8 @@
  *
  * A frame is a length of four bytes, the version byte and a term:
  *
- *     {graph, G, #{directed => Boolean}}         the first, if at all
+ *     {graph, G, #{directed => Boolean, weight => none | value | {key, K}}}
+ *                                                the first, if at all
  *     [{vertex, V, Value, Labels} | {edge, From, To, Label, Value}]
  */
 #ifndef RHIZOME_CLI_ELEMENTS_H
@@ -24,6 +25,7 @@ struct elements {
     bool held; /* it has been read, and not given */
     struct buffer labels;
     bool undirected;
+    struct buffer weight; /* the rule, an external term as above */
     uint64_t count; /* elements given, of all rounds */
 
     int status; /* of a failure, after a complaint */

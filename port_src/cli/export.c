@@ -54,7 +54,6 @@ struct export
     z_stream stream;
     uint8_t *packed; /* GZIP_BYTES; NULL: nothing is compressed */
 
-    struct buffer weight;
     uint64_t inexact;
     uint64_t left_out;
     uint64_t contracted; /* vertices that stand for others */
@@ -87,7 +86,7 @@ bool export_is_undirected(const struct export *export)
 
 struct bytes export_weight(const struct export *export)
 {
-    return buffer_bytes(&export->weight);
+    return buffer_bytes(&export->elements.weight);
 }
 
 void export_inexact(struct export *export)
@@ -322,21 +321,6 @@ static int find_graph(struct export *export)
     return -1;
 }
 
-static void put_weight(struct export *export)
-{
-    const struct graph_options *options = &export->graph.options;
-    struct buffer *out = &export->weight;
-
-    if (options->weight == WEIGHT_KEY) {
-        term_put_tuple(out, 2);
-        term_put_atom(out, BYTES("key"));
-        text_bytes(out, options->weight_key);
-    } else {
-        term_put_atom(out, options->weight == WEIGHT_VALUE ? BYTES("value")
-                                                           : BYTES("none"));
-    }
-}
-
 static int export_of_store(struct export *export)
 {
     char *path = (char *)(uintptr_t) export->options->dir;
@@ -351,7 +335,6 @@ static int export_of_store(struct export *export)
     if (status >= 0)
         return status;
     elements_of_graph(&export->elements, &export->graph);
-    put_weight(export);
     export->total =
         graph_vertex_count(&export->graph) + graph_edge_count(&export->graph);
     export->contracted = table_count(export->graph.parts[GRAPH_CONTRACTED]);
@@ -370,7 +353,6 @@ static int export_of_frames(struct export *export)
     int status =
         elements_of_frames(&export->elements, reads_again(export->format));
 
-    put_weight(export);
     return status < 0 ? write_all(export) : status;
 }
 
@@ -444,7 +426,6 @@ static int run(int argc, char **argv)
     struct command_options options = {.until = UINT64_MAX};
     struct export export = {
         .options = &options,
-        .weight = BUFFER(cli_mem()),
     };
     struct operands operands;
     int status =
@@ -460,7 +441,6 @@ static int run(int argc, char **argv)
         rebuild_free(&export.rebuild);
         source_close(&export.source);
     }
-    buffer_free(&export.weight);
     return output_status(status);
 }
 

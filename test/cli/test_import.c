@@ -972,7 +972,8 @@ static void a_client_sends_frames(void **state)
     struct buffer text = BUFFER(test_mem());
 
     (void)state;
-    frame_parse(&frames, "{graph, g, #{directed => false}}");
+    frame_parse(&frames, "{graph, g, #{directed => false, "
+                         "weight => {key, km}}}");
     frame_parse(&frames, "[{vertex, 1, nil, [a]}, {edge, 1, 2, nil, nil}]");
     file_write(path, buffer_bytes(&frames));
     put_shell(test_format("cat %s | %s export mtx --from-terms > %s", path,
@@ -984,8 +985,12 @@ static void a_client_sends_frames(void **state)
                         "2 2 1\n2 1\n");
     put_shell(test_format("%s export jsonl --from-terms %s < %s > /dev/null",
                           program, out, path));
+    text.size = 0;
     file_read(out, &text);
     assert_true(text.size > 60);
+    test_append(&text, "", 1);
+    assert_non_null(
+        strstr((char *)text.data, "\"directed\":false,\"weight\":{\"key\":"));
     /* Cut anywhere, it is no frame, and no file appears. */
     for (size_t cut = 1; cut < frames.size; cut++) {
         int status;

@@ -217,6 +217,14 @@ defmodule Rhizome.GraphImportTest do
     Enum.filter(File.ls!(System.tmp_dir!()), &(&1 =~ ~r/^rhizome-#{System.pid()}-/))
   end
 
+  test "the rule for weights is in the file", %{store: store, path: path} do
+    for {weight, text} <- [{nil, ~s("none")}, {:value, ~s("value")}, {{:key, "km"}, ~s({"key":)}] do
+      graph = Rhizome.create_table!(store, {:weighs, weight}, :graph, weight: weight)
+      assert {:ok, _done} = Graph.export_file(graph, path.("w.jsonl"))
+      assert File.read!(path.("w.jsonl")) =~ ~s("weight":#{text})
+    end
+  end
+
   test "what is lost is counted", %{graph: graph, path: path} do
     Graph.put_vertex!(graph, 1, value: {:a, :tuple}, labels: [:l])
     Graph.put_edge!(graph, 1, 2, label: :knows, value: %{a: 1})

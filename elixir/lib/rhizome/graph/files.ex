@@ -233,12 +233,13 @@ defmodule Rhizome.Graph.Files do
   defp export(graph, executable, arguments, path, options) do
     call = Map.to_list(Map.take(options, [:timeout]))
     about = Rhizome.table_info(graph, call)
+    facts = %{directed: about.directed, weight: about.weight || :none}
 
     written =
       with_program(executable, arguments, :write, fn program, _pipe ->
         tell = &tell(options, &1, about.vertices + about.edges)
 
-        with :ok <- write_frame(program, {:graph, :g, %{directed: about.directed}}),
+        with :ok <- write_frame(program, {:graph, :g, facts}),
              {:ok, vertices} <- write_all(program, Graph.vertex_elements(graph, call), 0, tell),
              {:ok, all} <- write_all(program, Graph.edges(graph, call), vertices, tell) do
           {:ok, %{vertices: vertices, edges: all - vertices}}
