@@ -13,417 +13,19 @@
  * The first from the source outwards, the others on the way back (Brandes, "A
  * faster algorithm for betweenness centrality", J. Math. Sociology 2001).
  *
- * Without weights four sources are walked from at once, level by level: a
- * vertex has the numbers of all four side by side, so that what a random
- * access costs is paid once (as in LAGraph's batches; Then et al., "The More
- * the Merrier: Efficient Multi-Source Graph Traversal", VLDB 2014). A level is
- * the list of vertices that at least one of the four reaches in so many steps.
- *
- *     flow[a][v][lane]   what v passes on, if it is on this level for the
- *                        lane; 0 for all others
- *     flow[b][..]        what is gathered for the level after it; 0 between
- *
- * Either the level's vertices push to their targets, or those that may be
- * next pull from their sources: whichever is fewer edges, outwards as well as
- * back. In graphs with hubs that leaves most edges alone: the level with the
- * hubs is pulled into, and from the many after it, which have few edges.
+ * Without weights that is done from four sources at once, and level by level
+ * (betweenness_lanes.c): by all threads in one set of arrays, or, in graphs
+ * with little work on each level, by each in one of its own.
  *
  * With weights it is Dijkstra's algorithm from one source after another.
  * Weights must be greater than 0: circles without weight would make infinitely
- * many shortest paths.
- *
- * Threads take batches, each with arrays of its own.
+ * many shortest paths. Threads take sources, each with arrays of its own.
  */
-#include "graph/kernels.h"
+#include "graph/betweenness.h"
 
 #include <math.h>
 
-#include "graph/team.h"
-
-#define LANES 4
-#define NEVER UINT32_MAX        /* a depth: not reached */
-#define UNUSED (UINT32_MAX - 1) /* the lane has no source */
-
-/* Two doubles: what every machine that we build for adds at once. */
-typedef double two __attribute__((vector_size(16)));
-
-struct four {
-    two low;
-    two high;
-};
-
-struct depths {
-    uint32_t of[LANES];
-};
-
-/* Arrays of one thread: those of the walk in four lanes, or of Dijkstra's. */
-struct walker {
-    double *sums; /* what its sources gave to each vertex */
-    uint64_t work;
-
-    struct four *paths;
-    struct four *flow[2];
-    struct depths *depths;
-    uint64_t *open;   /* bits: some lane has not reached it */
-    uint64_t *member; /* bits: it is on the level that is pushed back to */
-    uint32_t *list;   /* levels, one after the other */
-    uint64_t *starts; /* of levels in the list */
-    uint64_t open_edges;
-
-    double *distances;
-    double *path_counts;
-    double *needs;
-    uint32_t *order;  /* as they were settled */
-    uint32_t *heap;   /* by distance, the least first */
-    uint32_t *places; /* in the heap */
-};
-
-struct betweenness {
-    const struct csr *out;
-    const struct csr *in;
-    uint32_t n;
-    bool undirected;
-    bool weighted;
-    uint32_t *sources;
-    uint32_t source_count;
-    unsigned width; /* sources of a batch */
-
-    struct walker *walkers;
-    unsigned walker_count;
-    double *result;
-    struct chunks chunks;
-    _Atomic uint64_t done;
-};
-
-/* --- four sources at once ----------------------------------------------- */
-
-static inline void four_add(struct four *to, const struct four *from)
-{
-    to->low += from->low;
-    to->high += from->high;
-}
-
-/* No negative number is ever in there. */
-static inline bool four_is_zero(const struct four *four)
-{
-    two sum = four->low + four->high;
-
-    return sum[0] + sum[1] == 0;
-}
-
-static inline double *four_lane(struct four *four, unsigned lane)
-{
-    return lane < 2 ? (double *)&four->low + lane
-                    : (double *)&four->high + (lane - 2);
-}
-
-/* A target that stands there once more is passed over. */
-static inline bool is_repeated(const uint32_t *targets, uint64_t first,
-                               uint64_t e)
-{
-    return e > first && targets[e] == targets[e - 1];
-}
-
-/* The sum of flow over v's entries. */
-static inline struct four gather(const struct csr *csr, const struct four *flow,
-                                 uint32_t v)
-{
-    uint64_t first = csr->offsets[v];
-    uint64_t last = csr->offsets[v + 1];
-    struct four sum = {{0, 0}, {0, 0}};
-
-    for (uint64_t e = first; e < last; e++)
-        if (!is_repeated(csr->targets, first, e))
-            four_add(&sum, &flow[csr->targets[e]]);
-    return sum;
-}
-
-/* Lanes that reach v first with this flow have it at `depth`; others lose the
- * flow. False if there is none. */
-static bool settle(const struct betweenness *b, struct walker *walker,
-                   uint32_t v, struct four *flow, uint32_t depth)
-{
-    uint32_t *depths = walker->depths[v].of;
-    bool found = false;
-    bool open = false;
-
-    for (unsigned lane = 0; lane < LANES; lane++) {
-        double *value = four_lane(flow, lane);
-
-        if (depths[lane] == NEVER && *value != 0) {
-            depths[lane] = depth;
-            *four_lane(&walker->paths[v], lane) = *value;
-            found = true;
-        } else {
-            *value = 0;
-        }
-        open |= depths[lane] == NEVER;
-    }
-    if (!open) {
-        walker->open[v / 64] &= ~(UINT64_C(1) << (v % 64));
-        walker->open_edges -= csr_degree(b->in, v);
-    }
-    return found;
-}
-
-static bool push_out(struct run *run, const struct betweenness *b,
-                     struct walker *walker, uint32_t level,
-                     const struct four *now, struct four *next)
-{
-    const struct csr *out = b->out;
-    uint64_t begin = walker->starts[level];
-    uint64_t end = walker->starts[level + 1];
-    uint64_t touched = end;
-    uint64_t kept = end;
-
-    for (uint64_t i = begin; i < end; i++) {
-        uint32_t u = walker->list[i];
-        uint64_t first = out->offsets[u];
-        uint64_t last = out->offsets[u + 1];
-
-        for (uint64_t e = first; e < last; e++) {
-            uint32_t v = out->targets[e];
-
-            if (!bit_test(walker->open, v) ||
-                is_repeated(out->targets, first, e))
-                continue;
-            if (four_is_zero(&next[v]))
-                walker->list[touched++] = v;
-            four_add(&next[v], &now[u]);
-        }
-        if (work_stops(run, &walker->work, last - first + 1))
-            return false;
-    }
-    for (uint64_t i = end; i < touched; i++) {
-        uint32_t v = walker->list[i];
-
-        if (settle(b, walker, v, &next[v], level + 1))
-            walker->list[kept++] = v;
-        if (work_stops(run, &walker->work, LANES))
-            return false;
-    }
-    walker->starts[level + 2] = kept;
-    return true;
-}
-
-static bool pull_out(struct run *run, const struct betweenness *b,
-                     struct walker *walker, uint32_t level,
-                     const struct four *now, struct four *next)
-{
-    uint64_t kept = walker->starts[level + 1];
-    uint64_t words = bit_words(b->n);
-
-    for (uint64_t i = 0; i < words; i++)
-        for (uint64_t todo = walker->open[i]; todo; todo &= todo - 1) {
-            uint32_t v = (uint32_t)(i * 64) + (uint32_t)__builtin_ctzl(todo);
-            struct four sum = gather(b->in, now, v);
-
-            if (!four_is_zero(&sum) && settle(b, walker, v, &sum, level + 1)) {
-                next[v] = sum;
-                walker->list[kept++] = v;
-            }
-            if (work_stops(run, &walker->work, csr_degree(b->in, v) + 1))
-                return false;
-        }
-    walker->starts[level + 2] = kept;
-    return true;
-}
-
-static uint64_t level_edges(struct run *run, const struct walker *walker,
-                            const struct csr *csr, uint32_t level)
-{
-    uint64_t sum = 0;
-
-    for (uint64_t i = walker->starts[level];
-         i < walker->starts[level + 1] && !loop_stops(run, i); i++)
-        sum += csr_degree(csr, walker->list[i]);
-    return sum;
-}
-
-static void clear_level(struct run *run, const struct walker *walker,
-                        struct four *flow, uint32_t level)
-{
-    for (uint64_t i = walker->starts[level];
-         i < walker->starts[level + 1] && !loop_stops(run, i); i++)
-        flow[walker->list[i]] = (struct four){{0, 0}, {0, 0}};
-}
-
-/* Levels until one is empty. `*ret_depth` is the last that is not. */
-static bool walk_out(struct run *run, const struct betweenness *b,
-                     struct walker *walker, uint32_t *ret_depth)
-{
-    struct four *now = walker->flow[0];
-    struct four *next = walker->flow[1];
-
-    for (uint32_t level = 0;; level++) {
-        struct four *other = now;
-
-        if (level_edges(run, walker, b->out, level) <=
-            walker->open_edges + bit_words(b->n)) {
-            if (!push_out(run, b, walker, level, now, next))
-                return false;
-        } else if (!pull_out(run, b, walker, level, now, next)) {
-            return false;
-        }
-        clear_level(run, walker, now, level);
-        now = next;
-        next = other;
-        if (walker->starts[level + 2] == walker->starts[level + 1]) {
-            *ret_depth = level;
-            return true;
-        }
-    }
-}
-
-/* Flow of the level after `level` is added up in `next` for those that are on
- * `level`. */
-static bool push_back(struct run *run, const struct betweenness *b,
-                      struct walker *walker, uint32_t level,
-                      const struct four *now, struct four *next)
-{
-    const struct csr *in = b->in;
-    bool goes_on = true;
-
-    for (uint64_t i = walker->starts[level]; i < walker->starts[level + 1]; i++)
-        bit_set(true, walker->member, walker->list[i]);
-    for (uint64_t i = walker->starts[level + 1];
-         goes_on && i < walker->starts[level + 2]; i++) {
-        uint32_t w = walker->list[i];
-        uint64_t first = in->offsets[w];
-        uint64_t last = in->offsets[w + 1];
-
-        for (uint64_t e = first; e < last; e++) {
-            uint32_t v = in->targets[e];
-
-            if (bit_test(walker->member, v) &&
-                !is_repeated(in->targets, first, e))
-                four_add(&next[v], &now[w]);
-        }
-        goes_on = !work_stops(run, &walker->work, last - first + 1);
-    }
-    for (uint64_t i = walker->starts[level]; i < walker->starts[level + 1]; i++)
-        walker->member[walker->list[i] / 64] = 0;
-    return goes_on;
-}
-
-static bool pull_back(struct run *run, const struct betweenness *b,
-                      struct walker *walker, uint32_t level,
-                      const struct four *now, struct four *next)
-{
-    for (uint64_t i = walker->starts[level]; i < walker->starts[level + 1];
-         i++) {
-        uint32_t v = walker->list[i];
-
-        next[v] = gather(b->out, now, v);
-        if (work_stops(run, &walker->work, csr_degree(b->out, v) + 1))
-            return false;
-    }
-    return true;
-}
-
-/* Makes of what v needs what it passes on, and adds up what it gets. */
-static void take_delta(struct walker *walker, uint32_t v, uint32_t level,
-                       struct four *flow)
-{
-    double sum = 0;
-
-    for (unsigned lane = 0; lane < LANES; lane++) {
-        double *value = four_lane(flow, lane);
-        double paths = *four_lane(&walker->paths[v], lane);
-        double delta;
-
-        if (walker->depths[v].of[lane] != level) {
-            *value = 0;
-            continue;
-        }
-        delta = paths * *value;
-        *value = (1 + delta) / paths;
-        sum += delta;
-    }
-    walker->sums[v] += sum;
-}
-
-static bool walk_back(struct run *run, const struct betweenness *b,
-                      struct walker *walker, uint32_t depth)
-{
-    struct four *now = walker->flow[0];
-    struct four *next = walker->flow[1];
-
-    for (uint32_t level = depth; level > 0; level--) {
-        struct four *other = now;
-
-        if (level < depth &&
-            !(level_edges(run, walker, b->out, level) <=
-                      level_edges(run, walker, b->in, level + 1)
-                  ? pull_back(run, b, walker, level, now, next)
-                  : push_back(run, b, walker, level, now, next)))
-            return false;
-        for (uint64_t i = walker->starts[level]; i < walker->starts[level + 1];
-             i++) {
-            take_delta(walker, walker->list[i], level, &next[walker->list[i]]);
-            if (work_stops(run, &walker->work, LANES))
-                return false;
-        }
-        if (level < depth)
-            clear_level(run, walker, now, level + 1);
-        now = next;
-        next = other;
-    }
-    if (depth > 0)
-        clear_level(run, walker, now, 1);
-    return true;
-}
-
-static void begin_lanes(struct run *run, const struct betweenness *b,
-                        struct walker *walker, const uint32_t *sources,
-                        unsigned count)
-{
-    uint32_t n = b->n;
-    struct depths none;
-    uint64_t size = 0;
-
-    for (unsigned lane = 0; lane < LANES; lane++)
-        none.of[lane] = lane < count ? NEVER : UNUSED;
-    for (uint32_t v = 0; v < n && !loop_stops(run, v); v++)
-        walker->depths[v] = none;
-    for (uint64_t i = 0; i < bit_words(n); i++)
-        walker->open[i] = bit_mask(n, i);
-    walker->open_edges = b->in->m;
-    for (unsigned lane = 0; lane < count; lane++) {
-        uint32_t v = sources[lane];
-        struct four *flow = &walker->flow[0][v];
-
-        if (four_is_zero(flow))
-            walker->list[size++] = v;
-        *four_lane(flow, lane) = 1;
-        *four_lane(&walker->paths[v], lane) = 1;
-        walker->depths[v].of[lane] = 0;
-    }
-    for (uint64_t i = 0; i < size; i++) {
-        uint32_t v = walker->list[i];
-        bool open = false;
-
-        for (unsigned lane = 0; lane < LANES; lane++)
-            open |= walker->depths[v].of[lane] == NEVER;
-        if (!open) {
-            walker->open[v / 64] &= ~(UINT64_C(1) << (v % 64));
-            walker->open_edges -= csr_degree(b->in, v);
-        }
-    }
-    walker->starts[0] = 0;
-    walker->starts[1] = size;
-}
-
-static bool walk_lanes(struct run *run, const struct betweenness *b,
-                       struct walker *walker, const uint32_t *sources,
-                       unsigned count)
-{
-    uint32_t depth;
-
-    begin_lanes(run, b, walker, sources, count);
-    return !run_stopped(run) && walk_out(run, b, walker, &depth) &&
-           walk_back(run, b, walker, depth);
-}
+#include "graph/kernels.h"
 
 /* --- one source with weights -------------------------------------------- */
 
@@ -489,9 +91,11 @@ static double lightest(const struct csr *csr, uint64_t *e, uint64_t last)
 }
 
 /* Settles all that can be reached; gives back how many that are. */
-static uint32_t settle_all(struct run *run, const struct betweenness *b,
-                           struct walker *walker, uint32_t source)
+static uint32_t settle_all(const struct betweenness *b, struct hand *hand,
+                           uint32_t source)
 {
+    struct run *run = hand->run;
+    struct walker *walker = hand->walker;
     const struct csr *out = b->out;
     double *distances = walker->distances;
     uint32_t settled = 0;
@@ -523,17 +127,19 @@ static uint32_t settle_all(struct run *run, const struct betweenness *b,
                 walker->path_counts[v] += walker->path_counts[u];
             }
         }
-        work_stops(run, &walker->work, csr_degree(out, u) + 16);
+        work_stops(run, &hand->work, csr_degree(out, u) + 16);
     }
     return settled;
 }
 
-static bool walk_weighted(struct run *run, const struct betweenness *b,
-                          struct walker *walker, uint32_t source)
+static bool walk_weighted(const struct betweenness *b, struct hand *hand,
+                          uint32_t source)
 {
+    struct run *run = hand->run;
+    const struct walker *walker = hand->walker;
     const struct csr *out = b->out;
     const double *distances = walker->distances;
-    uint32_t settled = settle_all(run, b, walker, source);
+    uint32_t settled = settle_all(b, hand, source);
 
     while (settled-- > 1 && !run_stopped(run)) {
         uint32_t v = walker->order[settled];
@@ -551,7 +157,7 @@ static bool walk_weighted(struct run *run, const struct betweenness *b,
         delta = walker->path_counts[v] * needs;
         walker->sums[v] += delta;
         walker->needs[v] = (1 + delta) / walker->path_counts[v];
-        work_stops(run, &walker->work, csr_degree(out, v) + 1);
+        work_stops(run, &hand->work, csr_degree(out, v) + 1);
     }
     return !run_stopped(run);
 }
@@ -573,37 +179,105 @@ static enum status check_weights(struct run *run, const struct csr *csr)
 
 /* --- the run ------------------------------------------------------------ */
 
-static void betweenness_team(struct run *run, void *context, unsigned thread)
+/* Arrays that are 0 between walks; each thread of the crew some. */
+static void clean(const struct betweenness *b, struct hand *hand)
 {
-    struct betweenness *b = context;
-    struct walker *walker = &b->walkers[thread];
-    size_t n = b->n;
+    struct walker *walker = hand->walker;
+    size_t begin = hand->begin;
+    size_t count = hand->end - begin;
+
+    if (walker->clean)
+        return;
+    run_fill(hand->run, walker->sums + begin, 0, count * sizeof(double));
+    if (!b->weighted) {
+        size_t words = bit_words(hand->end) - bit_words(begin);
+
+        for (unsigned i = 0; i < 2; i++)
+            run_fill(hand->run, walker->flow[i] + begin, 0,
+                     count * sizeof(struct four));
+        run_fill(hand->run, walker->member + bit_words(begin), 0,
+                 words * sizeof(uint64_t));
+    }
+}
+
+/* Whether there is so little work on a level that threads should go apart. */
+static bool is_deep(const struct betweenness *b, const struct walker *walker)
+{
+    return b->out->m + b->n <
+           (uint64_t)walker->depth * LITTLE_WORK * LITTLE_WORKS;
+}
+
+/* Batches one after the other, each walked by all; until it shows that this is
+ * not worth it. */
+static void walk_together(struct run *run, struct betweenness *b,
+                          unsigned thread)
+{
+    struct hand hand = hand_of(run, b, &b->walkers[0], thread, run->threads);
+    uint32_t next = b->source_next;
+
+    clean(b, &hand);
+    run_barrier(run);
+    while (next < b->source_count) {
+        uint32_t left = b->source_count - next;
+        unsigned count = left < LANES ? left : LANES;
+
+        if (!walk_lanes(b, &hand, b->sources + next, count))
+            return;
+        next += count;
+        if (thread == 0) {
+            b->source_next = next;
+            run_progress(run, next, b->source_count);
+        }
+        if (run->threads > 1 && is_deep(b, hand.walker))
+            return;
+    }
+}
+
+static void walk_alone(struct run *run, struct betweenness *b, unsigned thread)
+{
+    struct hand hand = hand_of(run, b, &b->walkers[thread], 0, 1);
+    uint32_t first = b->source_next;
     uint64_t from;
     uint64_t to;
 
-    run_fill(run, walker->sums, 0, n * sizeof(double));
-    if (!b->weighted) {
-        run_fill(run, walker->flow[0], 0, n * sizeof(struct four));
-        run_fill(run, walker->flow[1], 0, n * sizeof(struct four));
-        run_fill(run, walker->member, 0, bit_words(n) * sizeof(uint64_t));
-    }
-    walker->work = RUN_CHECK_WORK;
-    while (chunks_take(&b->chunks, b->source_count, b->width, &from, &to)) {
-        if (run_stopped(run) ||
-            !(b->weighted ? walk_weighted(run, b, walker, b->sources[from])
-                          : walk_lanes(run, b, walker, b->sources + from,
-                                       (unsigned)(to - from))))
-            break;
-        run_progress(run, atomic_fetch_add(&b->done, to - from) + to - from,
+    clean(b, &hand);
+    hand.walker->clean = true;
+    while (!run_stopped(run) && chunks_take(&b->chunks, b->source_count - first,
+                                            b->width, &from, &to)) {
+        const uint32_t *sources = b->sources + first + from;
+
+        if (!(b->weighted
+                  ? walk_weighted(b, &hand, sources[0])
+                  : walk_lanes(b, &hand, sources, (unsigned)(to - from))))
+            return;
+        run_progress(run,
+                     first + atomic_fetch_add(&b->done, to - from) + to - from,
                      b->source_count);
     }
-    run_barrier(run);
+}
+
+static void betweenness_team(struct run *run, void *context, unsigned thread)
+{
+    struct betweenness *b = context;
+
+    if (b->shared)
+        walk_together(run, b, thread);
+    else if (thread < b->walker_count)
+        walk_alone(run, b, thread);
+}
+
+static void sum_team(struct run *run, void *context, unsigned thread)
+{
+    struct betweenness *b = context;
+    size_t n = b->n;
+
     for (size_t v = n * thread / run->threads;
          v < n * (thread + 1) / run->threads && !loop_stops(run, v); v++) {
         double sum = 0;
 
-        for (unsigned i = 0; i < run->threads; i++)
-            sum += b->walkers[i].sums[v];
+        for (unsigned i = 0; i < b->walker_count; i++)
+            if (b->walkers[i].clean) /* else there was no thread for it */
+                sum += b->walkers[i].sums[v];
         b->result[v] = b->undirected ? sum / 2 : sum;
     }
 }
@@ -666,7 +340,7 @@ struct part {
     size_t size;
 };
 
-#define WALKER_PARTS 14
+#define WALKER_PARTS 16
 
 static unsigned walker_parts(struct walker *walker, uint64_t n, bool weighted,
                              struct part parts[WALKER_PARTS])
@@ -693,7 +367,9 @@ static unsigned walker_parts(struct walker *walker, uint64_t n, bool weighted,
     PART(open, bit_words(n));
     PART(member, bit_words(n));
     PART(list, LANES * n);
-    PART(starts, n + 3);
+    PART(levels, n + 3);
+    PART(found, n);
+    PART(counts, bit_words(n) / PIECE_WORDS + 1);
 #undef PART
     return count;
 }
@@ -725,6 +401,7 @@ static void walker_free(struct run *run, struct walker *walker, uint64_t n,
 
         memcpy(&block, parts[i].at, sizeof(block));
         run_free(run, block, parts[i].count, parts[i].size);
+        memset(parts[i].at, 0, sizeof(block));
     }
 }
 
@@ -753,6 +430,17 @@ static uint64_t betweenness_estimate(const struct projection *shape,
            mem_charge(bit_words(n) * sizeof(uint64_t) + 1);
 }
 
+/* Arrays for more threads, as far as there is memory: fewer will do. */
+static void more_walkers(struct run *run, struct betweenness *b)
+{
+    while (b->walker_count < b->walker_room &&
+           walker_alloc(run, &b->walkers[b->walker_count], b->n, b->weighted) ==
+               ST_OK)
+        b->walker_count++;
+    if (b->walker_count < b->walker_room)
+        walker_free(run, &b->walkers[b->walker_count], b->n, b->weighted);
+}
+
 static enum status betweenness_start(struct run *run, struct betweenness *b,
                                      const struct param *params)
 {
@@ -762,24 +450,49 @@ static enum status betweenness_start(struct run *run, struct betweenness *b,
 
     b->result = run_alloc(run, n, sizeof(double));
     b->sources = run_alloc(run, n, sizeof(uint32_t));
-    b->walkers = run_zalloc(run, b->walker_count, sizeof(struct walker));
+    b->walkers = run_zalloc(run, b->walker_room, sizeof(struct walker));
     if (!seen || !b->result || !b->sources || !b->walkers)
         st = run_memory_status(run);
     else
         choose_sources(b, params, seen);
     run_free(run, seen, bit_words(n), sizeof(uint64_t));
-    for (unsigned i = 0; st == ST_OK && i < b->walker_count; i++)
-        st = walker_alloc(run, &b->walkers[i], n, b->weighted);
+    if (st == ST_OK)
+        st = walker_alloc(run, &b->walkers[0], n, b->weighted);
+    b->walker_count = 1;
     if (st == ST_OK && b->weighted)
         st = check_weights(run, b->out);
+    return st;
+}
+
+/* What is left to do, each thread for itself. */
+static enum status go_apart(struct run *run, struct betweenness *b)
+{
+    uint32_t left = b->source_count - b->source_next;
+
+    more_walkers(run, b);
+    b->shared = false;
     /* Few sources are better spread than walked from at once. */
-    b->width = b->source_count / b->walker_count + 1;
-    if (b->source_count % b->walker_count == 0 && b->width > 1)
-        b->width--;
+    b->width = left / b->walker_count + (left % b->walker_count > 0);
     if (b->weighted)
         b->width = 1;
     else if (b->width > LANES)
         b->width = LANES;
+    return run_team(run, betweenness_team, b);
+}
+
+static enum status betweenness_walk(struct run *run, struct betweenness *b)
+{
+    enum status st = ST_OK;
+
+    b->shared = !b->weighted;
+    if (b->shared) {
+        st = run_team(run, betweenness_team, b);
+        b->walkers[0].clean = true;
+    }
+    if (st == ST_OK && b->source_next < b->source_count)
+        st = go_apart(run, b);
+    if (st == ST_OK)
+        st = run_team(run, sum_team, b);
     return st;
 }
 
@@ -794,11 +507,11 @@ static enum status betweenness_run(struct run *run,
                             .n = n,
                             .undirected = projection->undirected,
                             .weighted = projection->out->form != WEIGHTS_ONE,
-                            .walker_count = run->threads};
+                            .walker_room = run->threads};
     enum status st = betweenness_start(run, &b, params);
 
     if (st == ST_OK)
-        st = run_team(run, betweenness_team, &b);
+        st = betweenness_walk(run, &b);
     if (st == ST_OK) {
         ret->per_vertex = true;
         ret->rows = n;
@@ -806,9 +519,9 @@ static enum status betweenness_run(struct run *run,
         result_u64(ret, "sources", b.source_count);
         b.result = NULL;
     }
-    for (unsigned i = 0; b.walkers && i < b.walker_count; i++)
+    for (unsigned i = 0; b.walkers && i < b.walker_room; i++)
         walker_free(run, &b.walkers[i], n, b.weighted);
-    run_free(run, b.walkers, b.walker_count, sizeof(struct walker));
+    run_free(run, b.walkers, b.walker_room, sizeof(struct walker));
     run_free(run, b.sources, n, sizeof(uint32_t));
     run_free(run, b.result, n, sizeof(double));
     return st;

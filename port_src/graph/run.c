@@ -97,6 +97,91 @@ enum status run_fail(struct run *run, enum status st, uint32_t vertex,
     return run_stop(run, st);
 }
 
+/* --- the barrier -------------------------------------------------------- */
+
+/* A look takes 15 to 50 ns, as the processor has it: at most some 100 us, and
+ * never less than 1 us, so that a team that has processors again finds that
+ * out. */
+#define PATIENCE_MAX 4096
+#define PATIENCE_MIN 64
+
+static void barrier_init(struct barrier *barrier, unsigned count)
+{
+    barrier->count = count;
+    atomic_init(&barrier->arrived, 0);
+    atomic_init(&barrier->round, 0);
+    atomic_init(&barrier->sleepers, 0);
+    atomic_init(&barrier->patience, PATIENCE_MAX);
+    REQUIRE(!pthread_mutex_init(&barrier->mutex, NULL));
+    REQUIRE(!pthread_cond_init(&barrier->next_round, NULL));
+}
+
+static void barrier_deinit(struct barrier *barrier)
+{
+    pthread_cond_destroy(&barrier->next_round);
+    pthread_mutex_destroy(&barrier->mutex);
+}
+
+/* What a processor does for the other thread of its core while it waits. */
+static inline void relax_processor(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Whether the round ended while this looked. Patience that was in vain is
+ * halved, any other doubled: threads race for that, and may. */
+static bool barrier_spin(struct barrier *barrier, unsigned round)
+{
+    unsigned patience =
+        atomic_load_explicit(&barrier->patience, memory_order_relaxed);
+    bool ended = false;
+
+    for (unsigned i = 0; i < patience && !ended; i++) {
+        relax_processor();
+        ended = atomic_load_explicit(&barrier->round, memory_order_acquire) !=
+                round;
+    }
+    if (ended && patience < PATIENCE_MAX)
+        atomic_store_explicit(&barrier->patience, patience * 2,
+                              memory_order_relaxed);
+    else if (!ended && patience > PATIENCE_MIN)
+        atomic_store_explicit(&barrier->patience, patience / 2,
+                              memory_order_relaxed);
+    return ended;
+}
+
+void run_barrier(struct run *run)
+{
+    struct barrier *barrier = &run->barrier;
+    unsigned round;
+
+    if (run->threads == 1)
+        return;
+    round = atomic_load(&barrier->round);
+    if (atomic_fetch_add(&barrier->arrived, 1) + 1 == barrier->count) {
+        atomic_store(&barrier->arrived, 0);
+        atomic_store(&barrier->round, round + 1);
+        /* Who goes to sleep counts itself first and looks at the round then:
+         * it is seen here, or sees the new round. */
+        if (atomic_load(&barrier->sleepers) == 0)
+            return;
+        pthread_mutex_lock(&barrier->mutex);
+        pthread_cond_broadcast(&barrier->next_round);
+        pthread_mutex_unlock(&barrier->mutex);
+    } else if (!barrier_spin(barrier, round)) {
+        pthread_mutex_lock(&barrier->mutex);
+        atomic_fetch_add(&barrier->sleepers, 1);
+        while (atomic_load(&barrier->round) == round)
+            pthread_cond_wait(&barrier->next_round, &barrier->mutex);
+        atomic_fetch_sub(&barrier->sleepers, 1);
+        pthread_mutex_unlock(&barrier->mutex);
+    }
+}
+
 /* --- the team ----------------------------------------------------------- */
 
 /* Who takes part must be known before the first one begins, and is known when
@@ -150,7 +235,7 @@ enum status run_team(struct run *run,
         count++;
     }
     run->threads = count;
-    REQUIRE(!pthread_barrier_init(&run->barrier, NULL, count));
+    barrier_init(&run->barrier, count);
     pthread_mutex_lock(&gate.mutex);
     gate.open = true;
     pthread_cond_broadcast(&gate.opened);
@@ -158,13 +243,7 @@ enum status run_team(struct run *run,
     function(run, context, 0);
     for (unsigned i = 1; i < count; i++)
         pthread_join(members[i].id, NULL);
-    pthread_barrier_destroy(&run->barrier);
+    barrier_deinit(&run->barrier);
     run->threads = asked;
     return (enum status)atomic_load(&run->status);
-}
-
-void run_barrier(struct run *run)
-{
-    if (run->threads > 1)
-        pthread_barrier_wait(&run->barrier);
 }

@@ -30,6 +30,22 @@
 /* No vertex. */
 #define NO_VERTEX UINT32_MAX
 
+/*
+ * Where a team meets. The last one to come begins the next round; the others
+ * look for that a while, since a step of a kernel may be shorter than it takes
+ * to wake a thread up, and sleep then, for who is missing may not even have a
+ * processor. How long they look is what has been worth it lately.
+ */
+struct barrier {
+    unsigned count;
+    atomic_uint arrived;
+    atomic_uint round;
+    atomic_uint sleepers;
+    atomic_uint patience; /* looks */
+    pthread_mutex_t mutex;
+    pthread_cond_t next_round;
+};
+
 struct run {
     struct mem *mem; /* its limit is the budget of the run */
     unsigned threads;
@@ -47,7 +63,7 @@ struct run {
     uint32_t fault[2]; /* a vertex, or the ends of an edge; NO_VERTEX */
     const char *why;   /* a sentence, or NULL */
 
-    pthread_barrier_t barrier;
+    struct barrier barrier;
 };
 
 /* One thread and no limit but the account's. */

@@ -104,6 +104,48 @@ static inline uint64_t bit_mask(uint64_t n, uint64_t i)
     return n - i * 64 >= 64 ? UINT64_MAX : (UINT64_C(1) << (n % 64)) - 1;
 }
 
+/* --- handing out -------------------------------------------------------- */
+
+/*
+ * Pieces of [0, n) of which each thread has a part to itself, and when that is
+ * done helps with the others'. What a thread wrote in one step is still near
+ * it in the next, while words that another one has are slow to come.
+ */
+struct parts {
+    struct {
+        struct chunks chunks;
+        char apart[CACHE_LINE - sizeof(struct chunks)];
+    } of[RUN_THREADS_MAX];
+};
+
+static inline void parts_reset(struct parts *parts, unsigned threads)
+{
+    for (unsigned i = 0; i < threads; i++)
+        atomic_store_explicit(&parts->of[i].chunks.next, 0,
+                              memory_order_relaxed);
+}
+
+/* `*turn`, 0 at first, is how many parts this thread found done. */
+static inline bool parts_take(struct parts *parts, unsigned thread,
+                              unsigned threads, uint64_t n, uint64_t size,
+                              unsigned *turn, uint64_t *ret_begin,
+                              uint64_t *ret_end)
+{
+    for (; *turn < threads; ++*turn) {
+        unsigned at = (thread + *turn) % threads;
+        uint64_t first = n * at / threads;
+        uint64_t last = n * (at + 1) / threads;
+
+        if (!chunks_take(&parts->of[at].chunks, last - first, size, ret_begin,
+                         ret_end))
+            continue;
+        *ret_begin += first;
+        *ret_end += first;
+        return true;
+    }
+    return false;
+}
+
 /* --- stopping ----------------------------------------------------------- */
 
 /*

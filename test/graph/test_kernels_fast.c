@@ -799,6 +799,179 @@ static void larger_graphs(void **state)
     }
 }
 
+/* Stars with many more edges than one thread should have for itself, which
+ * meet; every ray is there twice, and some vertices are elsewhere. */
+static void hubs_are_shared_out(void **state)
+{
+    enum { HUBS = 3, RAYS = 10000, VERTICES = 12000, CHAINED = 2000 };
+    static uint32_t from[HUBS * RAYS * 2 + CHAINED];
+    static uint32_t to[HUBS * RAYS * 2 + CHAINED];
+    static double weights[HUBS * RAYS * 2 + CHAINED];
+    struct random random;
+    struct sample sample;
+
+    (void)state;
+    random_init(&random, random_seed());
+    for (unsigned kind = 0; kind < 4; kind++) {
+        uint64_t m = 0;
+
+        for (uint32_t hub = 0; hub < HUBS; hub++)
+            for (uint32_t i = 0; i < 2 * RAYS; i++) {
+                from[m] = hub;
+                to[m++] = (uint32_t)random_below(&random, VERTICES);
+            }
+        for (uint32_t i = 0; i < CHAINED; i++) {
+            from[m] = (uint32_t)random_below(&random, VERTICES);
+            to[m] = i % 8 ? from[m] / 2 : i % HUBS;
+            m++;
+        }
+        for (uint64_t i = 0; i < m; i++)
+            weights[i] = draw_weight(&random, SMALL);
+        sample_build(&sample, VERTICES, m, from, to, kind / 2 ? weights : NULL,
+                     kind % 2);
+        for (int i = 0; i < 6; i++) {
+            try_bfs(&sample, &random);
+            try_sssp(&sample, &random);
+        }
+        sample_free(&sample);
+    }
+}
+
+/* Brandes' algorithm as he wrote it down; rows without repeated targets. */
+static void add_brandes(const struct csr *out, uint32_t source, double *sums)
+{
+    uint32_t n = out->n;
+    uint32_t *queue = malloc(n * sizeof(*queue));
+    uint32_t *depths = malloc(n * sizeof(*depths));
+    double *counts = calloc(n, sizeof(*counts));
+    double *deltas = calloc(n, sizeof(*deltas));
+    uint32_t size = 1;
+
+    memset(depths, 0xff, n * sizeof(*depths));
+    queue[0] = source;
+    depths[source] = 0;
+    counts[source] = 1;
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t u = queue[i];
+
+        for (uint64_t e = out->offsets[u]; e < out->offsets[u + 1]; e++) {
+            uint32_t v = out->targets[e];
+
+            if (e > out->offsets[u] && v == out->targets[e - 1])
+                continue;
+            if (depths[v] == UINT32_MAX) {
+                depths[v] = depths[u] + 1;
+                queue[size++] = v;
+            }
+            if (depths[v] == depths[u] + 1)
+                counts[v] += counts[u];
+        }
+    }
+    while (size-- > 1) {
+        uint32_t u = queue[size];
+
+        for (uint64_t e = out->offsets[u]; e < out->offsets[u + 1]; e++) {
+            uint32_t v = out->targets[e];
+
+            if (e > out->offsets[u] && v == out->targets[e - 1])
+                continue;
+            if (depths[v] == depths[u] + 1)
+                deltas[u] += counts[u] / counts[v] * (1 + deltas[v]);
+        }
+        sums[u] += deltas[u];
+    }
+    free(queue);
+    free(depths);
+    free(counts);
+    free(deltas);
+}
+
+enum {
+    CREW_VERTICES = 16000,
+    CREW_EDGES = 300000,
+    CREW_TAIL = 300,
+    CREW_SOURCES = 9
+};
+
+/* Levels with much work, most of them at hubs; then with hardly any, if there
+ * is a tail, which has some of the sources. */
+static void draw_for_crews(struct sample *sample, struct random *random,
+                           bool undirected, bool tail)
+{
+    static uint32_t from[CREW_EDGES + CREW_TAIL];
+    static uint32_t to[CREW_EDGES + CREW_TAIL];
+    uint32_t n = CREW_VERTICES;
+    uint64_t m = 0;
+
+    while (m < CREW_EDGES) {
+        uint32_t u = (uint32_t)random_below(random, n);
+        uint32_t v =
+            (uint32_t)random_below(random, random_below(random, n) + 1);
+
+        from[m] = m % 2 ? u : v;
+        to[m] = m % 2 ? v : u;
+        m++;
+    }
+    for (uint32_t i = 0; tail && i < CREW_TAIL; i++) {
+        from[m] = i ? n++ : 0;
+        to[m++] = n;
+    }
+    sample_build(sample, tail ? n + 1 : n, m, from, to, NULL, undirected);
+}
+
+/* All together, and each with batches of its own after the first: sums are
+ * right, and do not depend on which thread was first. */
+static void threads_walk_together_or_apart(void **state)
+{
+    const struct algorithm *algorithm = &betweenness_algorithm;
+    struct random random;
+    struct sample sample;
+
+    (void)state;
+    random_init(&random, random_seed());
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct param params[PARAMS_MAX];
+        uint32_t sources[CREW_SOURCES];
+        double *expected;
+        uint32_t n;
+
+        draw_for_crews(&sample, &random, kind % 2, kind / 2);
+        n = sample.projection.n;
+        expected = calloc(n, sizeof(*expected));
+        for (uint32_t i = 0; i < CREW_SOURCES; i++) {
+            sources[i] = i * 1777 % CREW_VERTICES;
+            if (n > CREW_VERTICES && i % 4 == 1)
+                sources[i] = CREW_VERTICES + i;
+            add_brandes(&sample.out, sources[i], expected);
+        }
+        params_default(algorithm, params);
+        param(algorithm, params, "sources")->vertices = sources;
+        param(algorithm, params, "sources")->count = CREW_SOURCES;
+        for (unsigned threads = 1; threads <= THREADS_MAX; threads++) {
+            struct result results[2];
+            struct mem mems[2];
+            const double *sums;
+
+            for (unsigned i = 0; i < 2; i++)
+                run_kernel(algorithm, &sample, params, threads, &mems[i],
+                           &results[i]);
+            sums = column(&results[0], "centrality");
+            for (uint32_t v = 0; v < n; v++) {
+                double sum = kind % 2 ? expected[v] / 2 : expected[v];
+
+                assert_true(fabs(sums[v] - sum) < 1e-9 * (1 + sum));
+            }
+            if (threads == 1 || n == CREW_VERTICES)
+                assert_memory_equal(sums, column(&results[1], "centrality"),
+                                    n * sizeof(double));
+            for (unsigned i = 0; i < 2; i++)
+                result_drop(&mems[i], &results[i]);
+        }
+        free(expected);
+        sample_free(&sample);
+    }
+}
+
 /* Each vertex of a chain finds a shorter way to all others, so that they lie
  * in many buckets at a time: more than the pool has room for. */
 static void buckets_are_made_anew(void **state)
@@ -979,15 +1152,66 @@ static void failures_give_all_back(void **state)
     }
 }
 
+/* Arrays for more threads may be refused: those that there are do all. */
+static void fewer_arrays_will_do(void **state)
+{
+    const struct algorithm *algorithm = &betweenness_algorithm;
+    const uint32_t n = 300;
+    uint32_t from[300];
+    uint32_t to[300];
+    struct sample sample;
+    unsigned without = 0;
+
+    (void)state;
+    for (uint32_t v = 0; v < n; v++) {
+        from[v] = v;
+        to[v] = (v + 1) % n;
+    }
+    sample_build(&sample, n, n, from, to, NULL, false);
+    for (uint64_t nth = 1; nth < 60; nth++) {
+        struct param params[PARAMS_MAX];
+        struct result result;
+        struct mem mem;
+        struct run run;
+        enum status st;
+
+        mem_init(&mem, 0);
+        run_init(&run, &mem);
+        run.threads = THREADS_MAX;
+        result_init(&result);
+        params_default(algorithm, params);
+        mem_fail_at(&mem, nth, false);
+        st = algorithm->run(&run, &sample.projection, params, &result);
+        without += st == ST_OK && mem.fail_at == 0;
+        mem_fail_at(&mem, 0, false);
+        if (st == ST_OK) {
+            const double *sums = column(&result, "centrality");
+
+            /* All but those to itself, and those to who comes next. */
+            for (uint32_t v = 0; v < n; v++)
+                assert_true(fabs(sums[v] - (n - 1) * (n - 2) / 2.0) < 1e-6);
+        } else {
+            assert_int_equal(st, ST_NO_MEMORY);
+        }
+        result_free(&mem, &result);
+        assert_int_equal(mem.used, 0);
+    }
+    assert_true(without > THREADS_MAX);
+    sample_free(&sample);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_graphs),
         cmocka_unit_test(larger_graphs),
+        cmocka_unit_test(hubs_are_shared_out),
+        cmocka_unit_test(threads_walk_together_or_apart),
         cmocka_unit_test(buckets_are_made_anew),
         cmocka_unit_test(samples_are_vertices),
         cmocka_unit_test(bad_input_is_named),
         cmocka_unit_test(failures_give_all_back),
+        cmocka_unit_test(fewer_arrays_will_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

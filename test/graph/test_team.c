@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "support/random.h"
@@ -65,6 +66,42 @@ static void all_take_part_and_meet(void **state)
         memset(&meeting, 0, sizeof(meeting));
         assert_int_equal(run_team(&run, meet, &meeting), ST_OK);
         assert_int_equal(meeting.shared, ROUNDS);
+    }
+}
+
+/* One is late each time, by more than the others look for it: they sleep, and
+ * are woken up. */
+static void meet_late(struct run *run, void *context, unsigned thread)
+{
+    struct meeting *meeting = context;
+    const struct timespec pause = {.tv_nsec = 300000};
+
+    for (uint64_t round = 0; round < ROUNDS / 4; round++) {
+        if (round % run->threads == thread) {
+            nanosleep(&pause, NULL);
+            meeting->shared++;
+        }
+        run_barrier(run);
+        if (meeting->shared != round + 1)
+            abort();
+        run_barrier(run);
+    }
+}
+
+static void late_ones_are_waited_for(void **state)
+{
+    struct mem mem;
+    struct run run;
+
+    (void)state;
+    mem_init(&mem, 0);
+    for (unsigned threads = 1; threads <= 2 * THREADS; threads++) {
+        struct meeting meeting = {0};
+
+        run_init(&run, &mem);
+        run.threads = threads;
+        assert_int_equal(run_team(&run, meet_late, &meeting), ST_OK);
+        assert_int_equal(meeting.shared, ROUNDS / 4);
     }
 }
 
@@ -298,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_take_part_and_meet),
+        cmocka_unit_test(late_ones_are_waited_for),
         cmocka_unit_test(a_block_is_filled_in_pieces),
         cmocka_unit_test(every_chunk_is_taken_once),
         cmocka_unit_test(all_stop_in_the_same_round),
