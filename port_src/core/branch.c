@@ -53,6 +53,16 @@ static inline uint32_t heads_search(const uint64_t *heads, uint32_t count,
     return (uint32_t)(at - heads) + (left && *at <= head);
 }
 
+/* What follows the prefix and the head in a probe: the counterpart of a tail.
+ */
+static inline struct bytes rest_of(const struct probe *probe, uint32_t prefix)
+{
+    uint32_t from = prefix + HEAD_BYTES;
+
+    return bytes_of(probe->raw + from,
+                    probe->size > from ? probe->size - from : 0);
+}
+
 uint32_t branch_search(const struct tree_node *branch,
                        const struct probe *probe)
 {
@@ -75,14 +85,33 @@ uint32_t branch_search(const struct tree_node *branch,
     head = load_be64(probe->raw + prefix);
     at = heads_search(heads, branch->count, head);
     /* Separators with this head and a greater tail lie behind the probe. */
-    rest = bytes_of(probe->raw + prefix + HEAD_BYTES,
-                    probe->size > prefix + HEAD_BYTES
-                        ? probe->size - prefix - HEAD_BYTES
-                        : 0);
+    rest = rest_of(probe, prefix);
     while (at > 1 && heads[at - 1] == head && tails[at - 1] &&
            bytes_compare(branch_tail(branch, at - 1), rest) > 0)
         at--;
     return at - 1;
+}
+
+bool branch_ends_behind(const struct tree_node *branch, uint32_t index,
+                        const struct probe *probe)
+{
+    uint64_t separator = branch_heads(branch)[index];
+    uint32_t prefix = branch->prefix;
+    uint64_t head;
+    struct bytes rest;
+
+    if (prefix) {
+        uint32_t common = probe->size < prefix ? probe->size : prefix;
+        int order = short_compare(probe->raw, branch_prefix(branch), common);
+
+        if (order || probe->size < prefix)
+            return order <= 0;
+    }
+    head = load_be64(probe->raw + prefix);
+    if (head != separator || !branch_tails(branch)[index])
+        return head < separator;
+    rest = rest_of(probe, prefix);
+    return bytes_compare(branch_tail(branch, index), rest) > 0;
 }
 
 static size_t branch_fixed_bytes(uint32_t room)

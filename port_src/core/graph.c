@@ -368,6 +368,8 @@ enum status graph_clear(struct store *store, struct table *table)
         st = table_clear(store, writer.parts[i]);
     if (st < 0 || !count)
         return st;
+    if (writer.table->places)
+        graph_memo_clear(store, &writer.table->places->memo);
     st = change_clear_graph(store, writer.table, count);
     if (st == ST_OK)
         writer.table->digest = writer.parts[GRAPH_OPTIONS]->digest;
@@ -446,6 +448,8 @@ size_t graph_bytes(const struct graph *graph)
 
     for (int i = 0; i < GRAPH_PART_COUNT; i++)
         bytes += table_bytes(graph->parts[i]);
+    if (graph->table->places)
+        bytes += graph->table->places->memo.bytes;
     return bytes;
 }
 
@@ -489,9 +493,39 @@ bool graph_find(const struct graph *graph, struct bytes vertex,
     return find_id(graph->parts[GRAPH_VERTEX_IDS], vertex, ret_id);
 }
 
+bool graph_find_near(const struct graph *graph, struct tree_path *path,
+                     struct bytes vertex, uint64_t *ret_id)
+{
+    const struct table *part = graph->parts[GRAPH_VERTEX_IDS];
+    struct bytes term;
+
+    if (!tree_get_near(&part->trees[SIDE_FWD].root, path,
+                       (struct tree_key){vertex, NONE}, &term))
+        return false;
+    *ret_id = term_u64(term);
+    return true;
+}
+
+void graph_vertex_prefetch(const struct graph *graph, uint64_t id)
+{
+    if (graph->table->places)
+        graph_memo_prefetch(&graph->table->places->memo, id);
+}
+
 bool graph_vertex(const struct graph *graph, uint64_t id, struct bytes *ret)
 {
-    return find_by_id(graph->parts[GRAPH_VERTICES], id, ret);
+    const struct table *table = graph->table;
+    struct graph_memo *memo = NULL;
+
+    if (table->places && !table->store->open)
+        memo = &table->places->memo;
+    if (memo && graph_memo_get(memo, id, ret))
+        return true;
+    if (!find_by_id(graph->parts[GRAPH_VERTICES], id, ret))
+        return false;
+    if (memo)
+        graph_memo_put(table->store, memo, id, *ret);
+    return true;
 }
 
 enum status graph_vertex_key(const struct graph *graph, uint64_t id,
@@ -690,22 +724,12 @@ void graph_arcs_init(struct graph_arcs *arcs, const struct graph *graph,
     arcs->one_label = label != GRAPH_LABEL_ANY;
     arcs->entry = entry;
     arcs->run.count = 0;
+    arcs->has_run = false;
     arcs->first_size = graph_encode_id(arcs->first, id);
     arcs->second_size = arcs->one_label ? label_head(arcs->second, label) : 0;
     cut.key.first = bytes_of(arcs->first, arcs->first_size);
     cut.key.second = bytes_of(arcs->second, arcs->second_size);
     tree_cursor_seek(&arcs->cursor, root_of(graph, side), cut, NULL);
-}
-
-/* Does a key that lies in two pieces begin with these bytes? Ids tell their own
- * end, so that it then is them. */
-static bool begins_with(struct bytes piece, const uint8_t *rest,
-                        const uint8_t *head, size_t size)
-{
-    if (piece.size >= size)
-        return !memcmp(piece.data, head, size);
-    return !memcmp(piece.data, head, piece.size) &&
-           !memcmp(rest, head + piece.size, size - piece.size);
 }
 
 /* Is the arc, whose key is in `key`, one that the walk is over? */
@@ -724,45 +748,89 @@ static void arcs_end(struct graph_arcs *arcs)
     arcs->cursor.depth = 0;
 }
 
+/* What all rows of a run have in common is looked at once: whether it is the
+ * beginning of the vertex's id, and what is left of that. Ids tell their own
+ * end, so that a row that begins with it is the vertex's. */
+static void run_begin(struct graph_arcs *arcs)
+{
+    const struct tree_run *run = &arcs->run;
+    size_t common = run->prefix.size;
+    uint8_t left[8] = {0};
+
+    if (common > arcs->first_size)
+        common = arcs->first_size;
+    arcs->none_fits = memcmp(run->prefix.data, arcs->first, common) != 0;
+    arcs->head_shift = 64 - 8 * (unsigned)(arcs->first_size - common);
+    REQUIRE(arcs->first_size - common <= sizeof(left)); /* ids are below 2^53 */
+    memcpy(left, arcs->first + common, arcs->first_size - common);
+    arcs->head = load_be64(left);
+    REQUIRE(run->infix.size + run->second_width + NODE_SLACK <=
+            sizeof(arcs->key));
+    memcpy(arcs->key, run->infix.data, run->infix.size);
+}
+
+/* Is the first row left of the run one that the walk is over? Then its arc's
+ * key is put together. */
+static bool run_row(struct graph_arcs *arcs)
+{
+    const struct tree_run *run = &arcs->run;
+    const uint8_t *second = run->rows + run->first_width;
+    uint8_t *key = arcs->key + run->infix.size;
+
+    /* A shift by 64 would be none. */
+    if (arcs->none_fits ||
+        (arcs->head_shift < 64 &&
+         (load_be64(run->rows) ^ arcs->head) >> arcs->head_shift))
+        return false;
+    if (run->second_width <= NODE_SLACK)
+        memcpy(key, second, NODE_SLACK);
+    else
+        memcpy(key, second, run->second_width);
+    return is_wanted(arcs, arcs->key);
+}
+
+/* An arc that lies in no run. */
+static enum status arcs_read(struct graph_arcs *arcs, struct graph_arc *ret,
+                             bool *ret_found)
+{
+    struct tree_entry *entry = arcs->entry;
+    enum status st = tree_cursor_read(&arcs->cursor, entry);
+
+    if (st < 0)
+        return st;
+    tree_cursor_next(&arcs->cursor);
+    *ret_found = bytes_equal(entry->key.first,
+                             bytes_of(arcs->first, arcs->first_size)) &&
+                 is_wanted(arcs, entry->key.second.data);
+    if (*ret_found)
+        *ret = graph_decode_arc(entry->key.second.data);
+    else
+        arcs_end(arcs);
+    return ST_OK;
+}
+
 enum status graph_arcs_next(struct graph_arcs *arcs, struct graph_arc *ret,
                             bool *ret_found)
 {
-    uint8_t key[GRAPH_ARC_BYTES_MAX + NODE_SLACK];
     struct tree_run *run = &arcs->run;
-    enum status st;
 
     *ret_found = false;
     if (!run->count) {
-        if (!arcs->cursor.depth)
+        if (!arcs->cursor.depth ||
+            (arcs->has_run && !tree_cursor_skip_run(&arcs->cursor)))
             return ST_OK;
-        if (!tree_cursor_run(&arcs->cursor, run)) {
-            st = tree_cursor_read(&arcs->cursor, arcs->entry);
-            if (st < 0)
-                return st;
-            tree_cursor_next(&arcs->cursor);
-            if (!bytes_equal(arcs->entry->key.first,
-                             bytes_of(arcs->first, arcs->first_size)) ||
-                !is_wanted(arcs, arcs->entry->key.second.data)) {
-                arcs_end(arcs);
-                return ST_OK;
-            }
-            *ret = graph_decode_arc(arcs->entry->key.second.data);
-            *ret_found = true;
-            return ST_OK;
-        }
+        arcs->has_run = tree_cursor_run(&arcs->cursor, run);
+        if (!arcs->has_run)
+            return arcs_read(arcs, ret, ret_found);
+        run_begin(arcs);
     }
-    REQUIRE(run->infix.size + run->second_width <= sizeof(key));
-    memcpy(key, run->infix.data, run->infix.size);
-    memcpy(key + run->infix.size, run->rows + run->first_width,
-           run->second_width);
-    if (!begins_with(run->prefix, run->rows, arcs->first, arcs->first_size) ||
-        !is_wanted(arcs, key)) {
+    if (!run_row(arcs)) {
         arcs_end(arcs);
         return ST_OK;
     }
     run->rows += run->stride;
     run->count--;
-    *ret = graph_decode_arc(key);
+    *ret = graph_decode_arc(arcs->key);
     *ret_found = true;
     return ST_OK;
 }

@@ -137,9 +137,14 @@ size_t graph_bytes(const struct graph *graph);
 bool graph_find(const struct graph *graph, struct bytes vertex,
                 uint64_t *ret_id);
 
-/* The vertex of an id, an external term that is borrowed from the tree; false
- * if there is none. O(log n). */
+/*
+ * The vertex of an id, an external term that is borrowed until the graph
+ * changes; false if there is none. O(log n), and O(1) for one that was asked
+ * for before, of a graph of the store itself (graph_memo.c). Whoever wants
+ * many says so beforehand.
+ */
 bool graph_vertex(const struct graph *graph, uint64_t id, struct bytes *ret);
+void graph_vertex_prefetch(const struct graph *graph, uint64_t id);
 
 /* The same as a key, appended to `out`. REQUIREs that the id has a vertex.
  * ST_NO_MEMORY, ST_MEMORY_LIMIT. */
@@ -200,17 +205,25 @@ struct graph_arc {
     uint64_t label;
 };
 
+/* An arc's key, and what is read beyond it. */
+#define GRAPH_ARC_ROOM 32
+
 struct graph_arcs {
     const struct graph *graph;
     enum graph_part side;
     bool one_label;
     struct tree_cursor cursor;
-    struct tree_run run; /* what is left of a page; no rows: read one by one */
+    struct tree_run run; /* what is left of a page */
+    bool has_run;        /* the cursor stands where it began */
     struct tree_entry *entry;
+    bool none_fits;      /* no row of the run is of this vertex */
+    uint64_t head;       /* what a row of this vertex begins with, */
+    unsigned head_shift; /* in its first 64 bits without so many */
     size_t first_size;
     size_t second_size; /* of what all arcs of a label begin with */
     uint8_t first[9];   /* the encoded id */
     uint8_t second[10];
+    uint8_t key[GRAPH_ARC_ROOM]; /* of an arc: begins with the run's infix */
 };
 
 /* `entry` is scratch. `label` as above. Cannot fail. O(log n). */

@@ -181,13 +181,23 @@ enum status graph_writer_open(struct store *store, struct table *table,
 }
 
 /* A row with an integer, or with an id, as its key. */
-static enum status put_row(struct graph_writer *writer, enum graph_part part,
-                           struct bytes key, struct bytes value)
+static enum status put_row_near(struct graph_writer *writer,
+                                enum graph_part part, struct tree_path *path,
+                                struct bytes key, struct bytes value)
 {
     bool inserted;
 
-    return table_insert(writer->store, writer->parts[part], SIDE_FWD, key,
-                        value, &inserted);
+    return table_insert_near(writer->store, writer->parts[part], path, key,
+                             value, &inserted);
+}
+
+static enum status put_row(struct graph_writer *writer, enum graph_part part,
+                           struct bytes key, struct bytes value)
+{
+    struct tree_path path;
+
+    path.depth = 0;
+    return put_row_near(writer, part, &path, key, value);
 }
 
 static enum status delete_row(struct graph_writer *writer, enum graph_part part,
@@ -225,7 +235,8 @@ static enum status next_id(struct graph_writer *writer, enum graph_part part,
 /* Gives a key, a vertex or a label, an id: a row in each direction. */
 static enum status give_id(struct graph_writer *writer, enum graph_part by_id,
                            enum graph_part by_key, uint64_t *next,
-                           struct bytes key, uint64_t *ret)
+                           struct graph_id_paths *paths, struct bytes key,
+                           uint64_t *ret)
 {
     struct store *store = writer->store;
     struct buffer *term = &store->notes[NOTE];
@@ -240,13 +251,16 @@ static enum status give_id(struct graph_writer *writer, enum graph_part by_id,
     term->size = 0;
     st = key_decode(key, term);
     if (st == ST_OK)
-        st = put_row(writer, by_id, graph_id_key(room, *next),
-                     buffer_bytes(term));
+        st = put_row_near(writer, by_id, &paths->by_id,
+                          graph_id_key(room, *next), buffer_bytes(term));
     term->size = 0;
     if (st == ST_OK)
         st = etf_put_u64(term, *next);
     if (st == ST_OK)
-        st = put_row(writer, by_key, key, buffer_bytes(term));
+        st = put_row_near(writer, by_key, &paths->by_key, key,
+                          buffer_bytes(term));
+    if (by_id == GRAPH_VERTICES && writer->table->places)
+        graph_memo_forget(store, &writer->table->places->memo, *next);
     if (st == ST_OK)
         *ret = (*next)++;
     return st;
@@ -287,34 +301,46 @@ static enum status drop_contracted(struct graph_writer *writer,
     return st < 0 ? st : delete_row(writer, GRAPH_CONTRACTED, vertex);
 }
 
-static enum status label_id(struct graph_writer *writer, struct bytes label,
-                            uint64_t *ret)
+enum status graph_label_id(struct graph_writer *writer, struct bytes label,
+                           uint64_t *ret)
 {
     const struct graph *graph = &writer->graph;
+    struct graph_id_paths paths;
 
     if (graph_find_label(graph, label, ret))
         return ST_OK;
+    graph_id_paths_init(&paths);
     return give_id(writer, GRAPH_LABELS, GRAPH_LABEL_IDS,
-                   &writer->next_label_id, label, ret);
+                   &writer->next_label_id, &paths, label, ret);
 }
 
 /* --- vertices ------------------------------------------------------------- */
 
 static const struct bytes no_labels = {(const uint8_t *)"\x6A", 1};
 
-static enum status vertex_id(struct graph_writer *writer, struct bytes vertex,
-                             uint64_t *ret)
+enum status graph_vertex_id(struct graph_writer *writer,
+                            struct graph_id_paths *paths, struct bytes vertex,
+                            uint64_t *ret)
 {
     const struct graph *graph = &writer->graph;
     enum status st;
 
-    if (graph_find(graph, vertex, ret))
+    if (graph_find_near(graph, &paths->by_key, vertex, ret))
         return ST_OK;
     st = give_id(writer, GRAPH_VERTICES, GRAPH_VERTEX_IDS, &writer->next_id,
-                 vertex, ret);
+                 paths, vertex, ret);
     if (st < 0)
         return st;
     return note_vertex(writer, CHANGE_ADD, vertex, no_labels, graph_nil);
+}
+
+static enum status vertex_id(struct graph_writer *writer, struct bytes vertex,
+                             uint64_t *ret)
+{
+    struct graph_id_paths paths;
+
+    graph_id_paths_init(&paths);
+    return graph_vertex_id(writer, &paths, vertex, ret);
 }
 
 /* The same of the vertex that an edge is from, which those before it often had
@@ -517,7 +543,7 @@ static enum status set_labels(struct graph_writer *writer, uint64_t id,
     for (size_t i = 0; st == ST_OK && i < count; i++) {
         bool inserted = false;
 
-        st = label_id(writer, labels[i], &ids[i]);
+        st = graph_label_id(writer, labels[i], &ids[i]);
         if (st == ST_OK && !ids[i])
             st = store_fail(store, ST_BAD_ARGUMENT,
                             "nil is no label of a vertex",
@@ -554,6 +580,7 @@ enum status graph_put_vertex(struct graph_writer *writer, struct bytes vertex,
     const struct graph *graph = &writer->graph;
     uint8_t room[GRAPH_ID_BYTES_MAX];
     struct buffer old = BUFFER(store->mem);
+    struct graph_id_paths paths;
     bool existed;
     bool changed = false;
     uint64_t id;
@@ -561,8 +588,9 @@ enum status graph_put_vertex(struct graph_writer *writer, struct bytes vertex,
 
     existed = graph_find(graph, vertex, &id);
     if (!existed) {
+        graph_id_paths_init(&paths);
         st = give_id(writer, GRAPH_VERTICES, GRAPH_VERTEX_IDS, &writer->next_id,
-                     vertex, &id);
+                     &paths, vertex, &id);
     } else {
         struct buffer *list = &store->notes[LABELS];
 
@@ -598,39 +626,8 @@ enum status graph_put_vertex(struct graph_writer *writer, struct bytes vertex,
 
 /* --- edges ---------------------------------------------------------------- */
 
-/* An edge as it is kept. */
-struct edge {
-    uint64_t from;
-    struct graph_arc arc;
-    uint8_t from_room[GRAPH_ID_BYTES_MAX];
-    uint8_t to_room[GRAPH_ID_BYTES_MAX];
-    uint8_t out_room[GRAPH_ARC_BYTES_MAX];
-    uint8_t in_room[GRAPH_ARC_BYTES_MAX];
-    uint8_t key_room[EDGE_KEY_BYTES_MAX];
-    struct bytes from_key;
-    struct bytes to_key;
-    struct bytes out;
-    struct bytes in;
-    struct bytes key; /* of edge_values */
-};
-
-static void edge_make(struct edge *edge, const struct graph_options *options,
-                      uint64_t from, uint64_t to, uint64_t label)
-{
-    bool turn = options->undirected && from > to;
-
-    edge->from = turn ? to : from;
-    edge->arc = (struct graph_arc){turn ? from : to, label};
-    edge->from_key = graph_id_key(edge->from_room, edge->from);
-    edge->to_key = graph_id_key(edge->to_room, edge->arc.other);
-    edge->out = graph_arc_key(edge->out_room, edge->arc);
-    edge->in =
-        graph_arc_key(edge->in_room, (struct graph_arc){edge->from, label});
-    edge->key = graph_edge_key(edge->key_room, edge->from, edge->arc);
-}
-
-static enum status check_weight(struct graph_writer *writer, struct bytes from,
-                                struct bytes value)
+enum status graph_check_weight(struct graph_writer *writer, struct bytes from,
+                               struct bytes value)
 {
     double weight;
 
@@ -647,24 +644,25 @@ static enum status check_weight(struct graph_writer *writer, struct bytes from,
                       table_name(writer->table), from);
 }
 
-/*
- * Puts an edge whose ends and label have these ids, on its out side, and notes
- * it. If it was not there, its in side is still to be put.
- */
-static enum status put_out(struct graph_writer *writer, struct edge *edge,
-                           struct bytes from, struct bytes to,
-                           struct bytes label, struct bytes value,
-                           enum outcome *ret)
+enum status graph_put_out(struct graph_writer *writer, struct tree_path *path,
+                          struct graph_kept_edge edge, struct bytes from,
+                          struct bytes to, struct bytes label,
+                          struct bytes value, enum outcome *ret)
 {
     struct store *store = writer->store;
+    uint8_t rooms[2][GRAPH_ARC_BYTES_MAX];
+    uint8_t room[EDGE_KEY_BYTES_MAX];
     bool inserted;
     bool changed = false;
-    enum status st = table_insert(store, writer->parts[GRAPH_OUT], SIDE_FWD,
-                                  edge->from_key, edge->out, &inserted);
+    enum status st =
+        table_insert_near(store, writer->parts[GRAPH_OUT], path,
+                          graph_id_key(rooms[0], edge.from),
+                          graph_arc_key(rooms[1], edge.arc), &inserted);
 
     if (st == ST_OK && inserted) {
         if (!graph_is_nil(value))
-            st = put_row(writer, GRAPH_EDGE_VALUES, edge->key, value);
+            st = put_row(writer, GRAPH_EDGE_VALUES,
+                         graph_edge_key(room, edge.from, edge.arc), value);
         *ret = OUTCOME_INSERTED;
     } else if (st == ST_OK) {
         const struct graph *graph = &writer->graph;
@@ -672,10 +670,11 @@ static enum status put_out(struct graph_writer *writer, struct edge *edge,
 
         old->size = 0;
         st = buffer_append(
-            old, graph_arc_value(graph, GRAPH_OUT, edge->from, &edge->arc));
+            old, graph_arc_value(graph, GRAPH_OUT, edge.from, &edge.arc));
         if (st == ST_OK && (table_count(writer->parts[GRAPH_EDGE_VALUES]) ||
                             !graph_is_nil(value)))
-            st = set_value(writer, GRAPH_EDGE_VALUES, edge->key, value,
+            st = set_value(writer, GRAPH_EDGE_VALUES,
+                           graph_edge_key(room, edge.from, edge.arc), value,
                            &changed);
         *ret = changed ? OUTCOME_UPDATED : OUTCOME_EXISTS;
         if (st < 0 || !changed)
@@ -688,21 +687,26 @@ static enum status put_out(struct graph_writer *writer, struct edge *edge,
     return note_edge(writer, CHANGE_ADD, from, to, label, value);
 }
 
-static enum status put_in(struct graph_writer *writer, const struct edge *edge)
+enum status graph_put_in(struct graph_writer *writer, struct tree_path *path,
+                         struct graph_kept_edge edge)
 {
+    struct graph_arc back = {edge.from, edge.arc.label};
+    uint8_t rooms[2][GRAPH_ARC_BYTES_MAX];
     bool inserted;
 
-    return table_insert(writer->store, writer->parts[GRAPH_IN], SIDE_FWD,
-                        edge->to_key, edge->in, &inserted);
+    return table_insert_near(writer->store, writer->parts[GRAPH_IN], path,
+                             graph_id_key(rooms[0], edge.arc.other),
+                             graph_arc_key(rooms[1], back), &inserted);
 }
 
 enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
                            struct bytes to, struct bytes label,
                            struct bytes value, enum outcome *ret)
 {
-    struct edge edge;
+    struct graph_kept_edge edge;
+    struct tree_path path;
     uint64_t ids[3];
-    enum status st = check_weight(writer, from, value);
+    enum status st = graph_check_weight(writer, from, value);
 
     if (graph_is_nil(value)) /* in one of its forms */
         value = graph_nil;
@@ -711,223 +715,45 @@ enum status graph_put_edge(struct graph_writer *writer, struct bytes from,
     if (st == ST_OK)
         st = vertex_id(writer, to, &ids[1]);
     if (st == ST_OK)
-        st = label_id(writer, label, &ids[2]);
+        st = graph_label_id(writer, label, &ids[2]);
     if (st < 0)
         return st;
-    edge_make(&edge, &writer->options, ids[0], ids[1], ids[2]);
-    st = put_out(writer, &edge, from, to, label, value, ret);
+    edge = graph_keep_edge(&writer->options, ids[0], ids[1], ids[2]);
+    path.depth = 0;
+    st = graph_put_out(writer, &path, edge, from, to, label, value, ret);
+    path.depth = 0;
     if (st == ST_OK && *ret == OUTCOME_INSERTED)
-        st = put_in(writer, &edge);
-    return st;
-}
-
-/* --- many edges ----------------------------------------------------------- */
-
-/* An edge in an order: a number of 128 bits, and which it is. */
-struct place {
-    uint64_t words[2]; /* the higher one first */
-    uint32_t index;
-};
-
-/* Byte 0 is the lowest. */
-static unsigned place_byte(const struct place *place, unsigned byte)
-{
-    return place->words[byte < 8] >> (8 * (byte % 8)) & 0xFF;
-}
-
-/*
- * Sorts by counting, byte by byte from the lowest, those bytes that differ at
- * all; equal ones keep their order. Of the two arrays either may hold the
- * outcome, to which the result points.
- */
-static struct place *sort_places(struct place *places, struct place *other,
-                                 size_t count)
-{
-    uint64_t differ[2] = {0, 0};
-
-    for (size_t i = 1; i < count; i++)
-        for (int w = 0; w < 2; w++)
-            differ[w] |= places[i].words[w] ^ places[0].words[w];
-    for (unsigned byte = 0; byte < 16; byte++) {
-        size_t starts[256] = {0};
-        struct place *from = places;
-        size_t sum = 0;
-
-        if (!(differ[byte < 8] >> (8 * (byte % 8)) & 0xFF))
-            continue;
-        for (size_t i = 0; i < count; i++)
-            starts[place_byte(&from[i], byte)]++;
-        for (unsigned i = 0; i < 256; i++) {
-            size_t size = starts[i];
-
-            starts[i] = sum;
-            sum += size;
-        }
-        for (size_t i = 0; i < count; i++)
-            other[starts[place_byte(&from[i], byte)]++] = from[i];
-        places = other;
-        other = from;
-    }
-    return places;
-}
-
-/* The first 16 bytes of a key: enough for an order that need not be exact. */
-static struct place place_of(struct bytes key, size_t index)
-{
-    uint8_t head[16] = {0};
-
-    memcpy(head, key.data, key.size < 16 ? key.size : 16);
-    return (struct place){{load_be64(head), load_be64(head + 8)},
-                          (uint32_t)index};
-}
-
-struct batch {
-    struct graph_writer *writer;
-    struct graph_edge *edges;
-    size_t count;
-    struct place *places; /* two for each edge */
-    size_t *index;        /* of the edge at hand */
-};
-
-/* Looks one end of all edges up, in the order of the keys. */
-static enum status batch_ids(struct batch *batch, int end)
-{
-    struct place *places;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; i < batch->count; i++) {
-        struct graph_edge *edge = &batch->edges[i];
-
-        batch->places[i] = place_of(end ? edge->to : edge->from, i);
-    }
-    places =
-        sort_places(batch->places, batch->places + batch->count, batch->count);
-    batch->writer->from_size = 0;
-    for (size_t i = 0; st == ST_OK && i < batch->count; i++) {
-        struct graph_edge *edge;
-
-        *batch->index = places[i].index;
-        edge = &batch->edges[*batch->index];
-        st = from_id(batch->writer, end ? edge->to : edge->from,
-                     &edge->ids[end]);
-    }
-    return st;
-}
-
-static enum status batch_labels(struct batch *batch)
-{
-    struct bytes last = NONE;
-    uint64_t id = 0;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; st == ST_OK && i < batch->count; i++) {
-        struct graph_edge *edge = &batch->edges[i];
-
-        *batch->index = i;
-        st = check_weight(batch->writer, edge->from, edge->value);
-        if (graph_is_nil(edge->value))
-            edge->value = graph_nil;
-        if (st == ST_OK && (!last.size || !bytes_equal(last, edge->label)))
-            st = label_id(batch->writer, edge->label, &id);
-        last = edge->label;
-        edge->ids[2] = id;
-    }
-    return st;
-}
-
-/* Puts one side of all edges, in the order of its tree; with more labels than
- * 11 bits can tell apart, nearly so. */
-static enum status batch_side(struct batch *batch, enum graph_part side,
-                              uint64_t *ret_count)
-{
-    const struct graph_options *options = &batch->writer->options;
-    struct place *places;
-    enum status st = ST_OK;
-    size_t count = 0;
-
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct graph_edge *edge = &batch->edges[i];
-        bool turn = options->undirected && edge->ids[0] > edge->ids[1];
-        bool first = (side == GRAPH_OUT) == turn;
-
-        if (side == GRAPH_OUT || edge->inserted)
-            batch->places[count++] = (struct place){
-                {edge->ids[first], edge->ids[2] << 53 | edge->ids[!first]},
-                (uint32_t)i};
-    }
-    places = sort_places(batch->places, batch->places + batch->count, count);
-    for (size_t i = 0; st == ST_OK && i < count; i++) {
-        enum outcome outcome = OUTCOME_EXISTS;
-        struct graph_edge *edge;
-        struct edge kept;
-
-        *batch->index = places[i].index;
-        edge = &batch->edges[*batch->index];
-        edge_make(&kept, options, edge->ids[0], edge->ids[1], edge->ids[2]);
-        if (side == GRAPH_IN) {
-            st = put_in(batch->writer, &kept);
-            continue;
-        }
-        st = put_out(batch->writer, &kept, edge->from, edge->to, edge->label,
-                     edge->value, &outcome);
-        edge->inserted = outcome == OUTCOME_INSERTED;
-        *ret_count += outcome != OUTCOME_EXISTS;
-    }
-    return st;
-}
-
-enum status graph_put_edges(struct graph_writer *writer,
-                            struct graph_edge *edges, size_t count,
-                            uint64_t *ret_count, size_t *ret_index)
-{
-    struct mem *mem = writer->store->mem;
-    struct batch batch = {
-        .writer = writer, .edges = edges, .count = count, .index = ret_index};
-    enum status st;
-
-    *ret_count = 0;
-    *ret_index = 0;
-    if (!count)
-        return ST_OK;
-    REQUIRE(count <= UINT32_MAX);
-    batch.places = mem_alloc(mem, 2 * count * sizeof(*batch.places));
-    if (!batch.places)
-        return mem_status(mem);
-    st = batch_labels(&batch);
-    if (st == ST_OK)
-        st = batch_ids(&batch, 0);
-    if (st == ST_OK)
-        st = batch_ids(&batch, 1);
-    if (st == ST_OK)
-        st = batch_side(&batch, GRAPH_OUT, ret_count);
-    if (st == ST_OK)
-        st = batch_side(&batch, GRAPH_IN, ret_count);
-    writer->from_size = 0;
-    mem_free(mem, batch.places, 2 * count * sizeof(*batch.places));
+        st = graph_put_in(writer, &path, edge);
     return st;
 }
 
 /* Takes an edge away that is there. Exempt from the limit, as deletions are. */
 static enum status remove_edge(struct graph_writer *writer,
-                               const struct edge *edge, struct bytes from,
+                               struct graph_kept_edge edge, struct bytes from,
                                struct bytes to, struct bytes label)
 {
     struct store *store = writer->store;
     const struct graph *graph = &writer->graph;
+    struct graph_arc back = {edge.from, edge.arc.label};
+    uint8_t rooms[4][GRAPH_ARC_BYTES_MAX];
+    uint8_t room[EDGE_KEY_BYTES_MAX];
     bool deleted;
     enum status st;
 
     mem_exempt_begin(store->mem);
     st = note_edge(writer, CHANGE_REMOVE, from, to, label,
-                   graph_arc_value(graph, GRAPH_OUT, edge->from, &edge->arc));
+                   graph_arc_value(graph, GRAPH_OUT, edge.from, &edge.arc));
     if (st == ST_OK)
         st = table_delete(store, writer->parts[GRAPH_OUT], SIDE_FWD,
-                          edge->from_key, edge->out, &deleted);
+                          graph_id_key(rooms[0], edge.from),
+                          graph_arc_key(rooms[1], edge.arc), &deleted);
     if (st == ST_OK)
         st = table_delete(store, writer->parts[GRAPH_IN], SIDE_FWD,
-                          edge->to_key, edge->in, &deleted);
+                          graph_id_key(rooms[2], edge.arc.other),
+                          graph_arc_key(rooms[3], back), &deleted);
     if (st == ST_OK && table_count(writer->parts[GRAPH_EDGE_VALUES]))
-        st = delete_row(writer, GRAPH_EDGE_VALUES, edge->key);
+        st = delete_row(writer, GRAPH_EDGE_VALUES,
+                        graph_edge_key(room, edge.from, edge.arc));
     mem_exempt_end(store->mem);
     return st;
 }
@@ -938,7 +764,7 @@ enum status graph_delete_edge(struct graph_writer *writer, struct bytes from,
 {
     const struct graph *graph = &writer->graph;
     struct bytes value;
-    struct edge edge;
+    struct graph_kept_edge edge;
     uint64_t ids[3];
 
     *ret_deleted = graph_find(graph, from, &ids[0]) &&
@@ -947,8 +773,8 @@ enum status graph_delete_edge(struct graph_writer *writer, struct bytes from,
                    graph_find_edge(graph, ids[0], ids[1], ids[2], &value);
     if (!*ret_deleted)
         return ST_OK;
-    edge_make(&edge, &writer->options, ids[0], ids[1], ids[2]);
-    return remove_edge(writer, &edge, from, to, label);
+    edge = graph_keep_edge(&writer->options, ids[0], ids[1], ids[2]);
+    return remove_edge(writer, edge, from, to, label);
 }
 
 /* Removes the first edge of a vertex on a side; `*ret_found` false: none. */
@@ -961,7 +787,7 @@ static enum status remove_first(struct graph_writer *writer,
     struct graph_arcs arcs;
     struct graph_arc arc;
     struct bytes label;
-    struct edge edge;
+    struct graph_kept_edge edge;
     size_t middle;
     enum status st;
 
@@ -980,12 +806,12 @@ static enum status remove_first(struct graph_writer *writer,
     if (st < 0)
         return st;
     if (side == GRAPH_OUT) {
-        edge_make(&edge, &writer->options, id, arc.other, arc.label);
-        return remove_edge(writer, &edge, vertex, bytes_of(keys->data, middle),
+        edge = graph_keep_edge(&writer->options, id, arc.other, arc.label);
+        return remove_edge(writer, edge, vertex, bytes_of(keys->data, middle),
                            bytes_of(keys->data + middle, keys->size - middle));
     }
-    edge_make(&edge, &writer->options, arc.other, id, arc.label);
-    return remove_edge(writer, &edge, bytes_of(keys->data, middle), vertex,
+    edge = graph_keep_edge(&writer->options, arc.other, id, arc.label);
+    return remove_edge(writer, edge, bytes_of(keys->data, middle), vertex,
                        bytes_of(keys->data + middle, keys->size - middle));
 }
 

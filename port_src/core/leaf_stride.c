@@ -391,3 +391,123 @@ void stride_build(const struct plan *plan, const struct item *items,
     }
     memset(row, 0, NODE_SLACK);
 }
+
+/* ------------------------------------------------------------------ cuts */
+
+static inline uint64_t low_bytes(uint64_t word, uint32_t count)
+{
+    return count < 8 ? word & ((UINT64_C(1) << 8 * count) - 1) : word;
+}
+
+static inline uint32_t bytes_in(uint64_t word)
+{
+    return word ? 8 - (uint32_t)__builtin_clzll(word) / 8 : 0;
+}
+
+/*
+ * What the rows of a half share is where none differs from the first. A width
+ * is still right if some row has a byte at its end that is no padding, which a
+ * 00 might be: false if it cannot be told.
+ */
+static bool half_plan(const struct tree_node *leaf, struct leaf_half *half)
+{
+    uint32_t first_width = leaf->first_width;
+    uint32_t second_width = leaf->second_width;
+    uint32_t stride = stride_of(leaf);
+    uint32_t shift = 64 - 8 * (first_width + second_width);
+    uint64_t base = load_be64(half->rows) >> shift;
+    uint64_t differ = 0;
+    uint64_t any = base;
+
+    for (uint32_t i = 1; i < half->count; i++) {
+        uint64_t row = load_be64(half->rows + (size_t)i * stride) >> shift;
+
+        differ |= row ^ base;
+        any |= row;
+    }
+    if (second_width && !(any & 0xFF))
+        return false;
+    if (first_width && !(any >> 8 * second_width & 0xFF))
+        return false;
+    half->infix = second_width - bytes_in(low_bytes(differ, second_width));
+    half->prefix = 0;
+    if (first_width)
+        half->prefix = first_width - bytes_in(differ >> 8 * second_width);
+    half->size = sizeof(*leaf) + leaf->prefix + leaf->infix + half->prefix +
+                 half->infix +
+                 (size_t)half->count * (stride - half->prefix - half->infix) +
+                 NODE_SLACK;
+    /* Rows of eight bytes are less than slots, unless there are so few that
+     * what is put before them matters: plan_layout() decides then. */
+    return leaf->infix + half->infix + NODE_SLACK <= 4 * half->count;
+}
+
+bool leaf_cut(const struct tree_node *leaf, uint32_t index,
+              const struct probe *probe, struct bytes value,
+              struct leaf_cut *ret)
+{
+    uint32_t width = (uint32_t)leaf->first_width + leaf->second_width;
+    uint32_t stride = stride_of(leaf);
+    uint32_t count = leaf->count + 1u;
+    size_t before = (size_t)index * stride;
+    size_t after = (size_t)(leaf->count - index) * stride;
+
+    if (leaf->kind != NODE_STRIDE || !width || width > 8 ||
+        leaf_key_bytes_max(leaf, 0) > LEAF_CUT_KEY_MAX ||
+        (size_t)count * stride + NODE_SLACK > sizeof(ret->rows))
+        return false;
+    memcpy(ret->rows, stride_rows(leaf), before);
+    row_write(leaf, ret->rows + before, probe, value);
+    memcpy(ret->rows + before + stride, stride_rows(leaf) + before, after);
+    memset(ret->rows + before + stride + after, 0, NODE_SLACK);
+    ret->leaf = leaf;
+    ret->halves[0] = (struct leaf_half){.rows = ret->rows, .count = count / 2};
+    ret->halves[1] = (struct leaf_half){
+        .rows = ret->rows + (size_t)(count / 2) * stride,
+        .count = count - count / 2,
+    };
+    return half_plan(leaf, &ret->halves[0]) && half_plan(leaf, &ret->halves[1]);
+}
+
+void leaf_cut_build(const struct leaf_cut *cut, const struct leaf_half *half,
+                    struct tree_node *page)
+{
+    const struct tree_node *leaf = cut->leaf;
+    uint32_t first_width = leaf->first_width - half->prefix;
+    uint32_t second_width = leaf->second_width - half->infix;
+    uint32_t width = first_width + second_width;
+    uint32_t old_width = (uint32_t)leaf->first_width + leaf->second_width;
+    const uint8_t *from = half->rows;
+    uint8_t *row;
+
+    page->kind = NODE_STRIDE;
+    page->heap = 0;
+    page->count = (uint16_t)half->count;
+    page->prefix = (uint16_t)(leaf->prefix + half->prefix);
+    page->infix = (uint16_t)(leaf->infix + half->infix);
+    page->first_width = (uint16_t)first_width;
+    page->second_width = (uint16_t)second_width;
+    page->value_width = leaf->value_width;
+    memcpy(node_bytes(page), node_bytes(leaf), leaf->prefix);
+    memcpy(node_bytes(page) + leaf->prefix, from, half->prefix);
+    memcpy(stride_infix(page), stride_infix(leaf), leaf->infix);
+    memcpy(stride_infix(page) + leaf->infix, from + leaf->first_width,
+           half->infix);
+    row = stride_rows(page);
+    /* There are two rows or more, which differ: `width` is not 0. */
+    for (uint32_t i = 0; i < half->count; i++) {
+        uint64_t word = load_be64(from) >> (64 - 8 * old_width);
+        uint64_t first = 0;
+
+        if (first_width)
+            first = low_bytes(word >> 8 * leaf->second_width, first_width)
+                    << 8 * second_width;
+        word = first | low_bytes(word, second_width);
+        store_be64(row, word << (64 - 8 * width)); /* and a little behind it */
+        if (leaf->value_width)
+            memcpy(row + width, from + old_width, leaf->value_width);
+        from += stride_of(leaf);
+        row += stride_of(page);
+    }
+    memset(row, 0, NODE_SLACK);
+}

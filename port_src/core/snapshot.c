@@ -229,6 +229,7 @@ struct table *table_pin(struct mem *mem, const struct table *table)
     pin->referrers = NULL;
     pin->versions = pin->whole = NULL;
     pin->newer = pin->older = pin->next_dead = NULL;
+    pin->places = NULL;
     pin->name_size = 0;
     return pin;
 }

@@ -72,11 +72,22 @@ struct table {
     uint8_t name[];
 };
 
+/* graph_memo.c explains it. All zeros: nothing is remembered. */
+struct graph_memo {
+    struct memo_chunk **chunks;
+    uint64_t chunk_count;
+    struct memo_block *blocks;
+    size_t bytes; /* of all this */
+    size_t taken; /* of the blocks */
+    size_t lost;  /* of those taken */
+};
+
 /* What graph_open() finds by eleven names: tables stay where they are as long
  * as they are in the catalog, and options are what they were made with. */
 struct graph_places {
     struct table *parts[GRAPH_PART_COUNT];
     struct graph_options options;
+    struct graph_memo memo;
 };
 
 /* What is read of a table while a snapshot is open. */

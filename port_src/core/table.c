@@ -41,7 +41,7 @@
 #include <stdio.h>
 
 #include "core/etf.h"
-#include "core/graph.h"
+#include "core/graph_internal.h"
 #include "core/store_internal.h"
 
 #define NONE (bytes_of(NULL, 0))
@@ -129,6 +129,8 @@ struct table *table_copy(struct store *store, const struct table *table)
 
 void table_discard(struct store *store, struct table *table)
 {
+    if (table->places)
+        graph_memo_clear(store, &table->places->memo);
     object_free(store, table->places, sizeof(*table->places));
     object_free(store, table, sizeof(*table) + table->name_size);
 }
@@ -338,11 +340,11 @@ enum status table_member(struct store *store, const struct table *table,
 
 /*
  * Adds (a, b), if it is not there. `alone[side]` then tells whether its key
- * of that side has no other partner.
+ * of that side has no other partner. `path` is one of the fwd tree.
  */
 static enum status pair_add(struct store *store, struct table *table,
-                            struct bytes a, struct bytes b, bool alone[2],
-                            bool *ret_added)
+                            struct tree_path *path, struct bytes a,
+                            struct bytes b, bool alone[2], bool *ret_added)
 {
     struct tree *fwd = &table->trees[SIDE_FWD];
     struct tree_change change;
@@ -351,7 +353,7 @@ static enum status pair_add(struct store *store, struct table *table,
     st = change_push(store, CHANGE_ADD, table, a, b);
     if (st < 0)
         return st;
-    st = tree_add(fwd, pair_key(SIDE_FWD, a, b), NONE, &change);
+    st = tree_add_near(fwd, path, pair_key(SIDE_FWD, a, b), NONE, &change);
     if (st < 0 || change.existed) {
         change_pop(store);
         *ret_added = false;
@@ -363,6 +365,7 @@ static enum status pair_add(struct store *store, struct table *table,
                       &change);
         if (st < 0) {
             undo_delete(store, fwd, pair_key(SIDE_FWD, a, b));
+            path->depth = 0;
             change_pop(store);
             return st;
         }
@@ -441,18 +444,19 @@ static enum status pair_evict(struct store *store, struct table *table,
 }
 
 static enum status pair_insert(struct store *store, struct table *table,
-                               struct bytes a, struct bytes b,
-                               bool *ret_inserted)
+                               struct tree_path *path, struct bytes a,
+                               struct bytes b, bool *ret_inserted)
 {
     bool alone[2] = {true, true};
     enum status st;
 
-    st = pair_add(store, table, a, b, alone, ret_inserted);
+    st = pair_add(store, table, path, a, b, alone, ret_inserted);
     if (st < 0 || !*ret_inserted)
         return st;
     for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
         if (alone[side] || !table->traits->unique[side])
             continue;
+        path->depth = 0;
         st = pair_evict(store, table, side, a, b);
         if (st < 0)
             return st;
@@ -494,8 +498,8 @@ static enum status pairs_remove(struct store *store, struct table *table,
 
 /* Puts a row; `old` is the value it had, in the tree, or NULL for none. */
 static enum status row_put(struct store *store, struct table *table,
-                           struct bytes key, struct bytes value,
-                           const struct bytes *old)
+                           struct tree_path *path, struct bytes key,
+                           struct bytes value, const struct bytes *old)
 {
     struct tree_change change;
     struct digest gone = {0, 0};
@@ -511,7 +515,8 @@ static enum status row_put(struct store *store, struct table *table,
                      store->keeps_values ? value : NONE);
     if (st < 0)
         goto fail_old;
-    st = tree_put(&table->trees[SIDE_FWD], single(key), value, NULL, &change);
+    st = tree_put_near(&table->trees[SIDE_FWD], path, single(key), value,
+                       &change);
     if (st < 0)
         goto fail_add;
     digest_subtract(&table->digest, gone);
@@ -545,22 +550,22 @@ static enum status row_remove(struct store *store, struct table *table,
 }
 
 static enum status row_insert(struct store *store, struct table *table,
-                              struct bytes key, struct bytes value,
-                              bool *ret_inserted)
+                              struct tree_path *path, struct bytes key,
+                              struct bytes value, bool *ret_inserted)
 {
     struct bytes old;
     bool equal = false;
     enum status st;
 
-    if (!tree_get(&table->trees[SIDE_FWD].root, single(key), &old)) {
+    if (!tree_get_near(&table->trees[SIDE_FWD].root, path, single(key), &old)) {
         *ret_inserted = true;
-        return row_put(store, table, key, value, NULL);
+        return row_put(store, table, path, key, value, NULL);
     }
     st = values_equal(store, old, value, &equal);
     *ret_inserted = !equal;
     if (st < 0 || equal)
         return st;
-    return row_put(store, table, key, value, &old);
+    return row_put(store, table, path, key, value, &old);
 }
 
 /* --- Deleting, of either kind ------------------------------------------- */
@@ -608,29 +613,53 @@ static enum status refuse(struct store *store, const struct table *table)
                       NONE);
 }
 
+/* `pair` is in fwd orientation, and `path` one of the fwd tree. */
+static enum status insert(struct store *store, struct table *table,
+                          struct tree_path *path, struct tree_key pair,
+                          bool *ret_inserted)
+{
+    size_t mark = store_change_mark(store);
+    bool inserted = false;
+    enum status st;
+
+    if (table->traits->has_value)
+        st = row_insert(store, table, path, pair.first, pair.second, &inserted);
+    else
+        st = pair_insert(store, table, path, pair.first,
+                         table->traits->has_second ? pair.second : NONE,
+                         &inserted);
+    if (st == ST_OK && table->linked) {
+        path->depth = 0;
+        st = integrity_settle(store, mark);
+    }
+    if (st == ST_OK)
+        *ret_inserted = inserted;
+    return st;
+}
+
 enum status table_insert(struct store *store, struct table *table,
                          enum side side, struct bytes first,
                          struct bytes second, bool *ret_inserted)
 {
-    size_t mark = store_change_mark(store);
-    struct tree_key pair = pair_key(side, first, second);
-    bool inserted = false;
-    enum status st;
+    struct tree_path path;
 
     REQUIRE(store->open);
     if (table->type == TABLE_POM || !table_has_side(table, side))
         return refuse(store, table);
-    if (table->traits->has_value)
-        st = row_insert(store, table, first, second, &inserted);
-    else
-        st = pair_insert(store, table, pair.first,
-                         table->traits->has_second ? pair.second : NONE,
-                         &inserted);
-    if (st == ST_OK && table->linked)
-        st = integrity_settle(store, mark);
-    if (st == ST_OK)
-        *ret_inserted = inserted;
-    return st;
+    path.depth = 0; /* the others need not be written */
+    return insert(store, table, &path, pair_key(side, first, second),
+                  ret_inserted);
+}
+
+enum status table_insert_near(struct store *store, struct table *table,
+                              struct tree_path *path, struct bytes first,
+                              struct bytes second, bool *ret_inserted)
+{
+    REQUIRE(store->open);
+    if (table->type == TABLE_POM || !table_has_side(table, SIDE_FWD))
+        return refuse(store, table);
+    return insert(store, table, path, (struct tree_key){first, second},
+                  ret_inserted);
 }
 
 enum status table_insert_new(struct store *store, struct table *table,
@@ -695,6 +724,7 @@ enum status pom_insert(struct store *store, struct table *table,
                        struct bytes value, uint64_t *ret_id)
 {
     uint64_t id = table->next_id;
+    struct tree_path path;
     enum status st;
 
     REQUIRE(store->open);
@@ -709,7 +739,8 @@ enum status pom_insert(struct store *store, struct table *table,
     st = change_next_id(store, table);
     if (st < 0)
         return st;
-    st = row_put(store, table, buffer_bytes(&store->key), value, NULL);
+    path.depth = 0;
+    st = row_put(store, table, &path, buffer_bytes(&store->key), value, NULL);
     if (st == ST_OK)
         *ret_id = id;
     return st;
@@ -718,14 +749,16 @@ enum status pom_insert(struct store *store, struct table *table,
 enum status pom_update(struct store *store, struct table *table,
                        struct bytes id, struct bytes value)
 {
+    struct tree_path path;
     struct bytes old;
 
     REQUIRE(store->open);
     if (table->type != TABLE_POM)
         return refuse(store, table);
-    if (!tree_get(&table->trees[SIDE_FWD].root, single(id), &old))
+    path.depth = 0;
+    if (!tree_get_near(&table->trees[SIDE_FWD].root, &path, single(id), &old))
         return store_fail(store, ST_NOT_FOUND, NULL, table_name(table), id);
-    return row_put(store, table, id, value, &old);
+    return row_put(store, table, &path, id, value, &old);
 }
 
 enum status table_clear(struct store *store, struct table *table)

@@ -169,6 +169,15 @@ enum status table_insert(struct store *store, struct table *table,
                          struct bytes second, bool *ret_inserted);
 
 /*
+ * table_insert() from the fwd side for one of many elements that ascend:
+ * `path` (tree.h) is one of the fwd tree, and stays good for the next. While it
+ * is in use the table is changed by nothing else.
+ */
+enum status table_insert_near(struct store *store, struct table *table,
+                              struct tree_path *path, struct bytes first,
+                              struct bytes second, bool *ret_inserted);
+
+/*
  * Inserts an element that takes nobody's place: `*ret_inserted` is false, and
  * nothing changes, if it is there or if it would evict another one.
  */

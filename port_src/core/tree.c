@@ -47,18 +47,16 @@ void tree_init(struct tree *tree, struct epochs *epochs)
 
 /* ------------------------------------------------------------------ get */
 
-static bool get_probe(const struct tree_root *root, const struct probe *probe,
-                      struct bytes *ret_value)
+static bool get_probe(const struct tree_root *root, struct tree_path *path,
+                      const struct probe *probe, struct bytes *ret_value)
 {
     const struct tree_node *leaf;
-    struct path path;
     uint32_t at;
     bool found;
 
     if (!root->node)
         return false;
-    leaf = path_descend(root, probe, &path);
-    at = leaf_search(leaf, probe, &found);
+    leaf = path_move(root, probe, path, &at, &found);
     if (found && ret_value) {
         bool outside;
         struct bytes value = leaf_value(leaf, at, &outside);
@@ -69,26 +67,36 @@ static bool get_probe(const struct tree_root *root, const struct probe *probe,
 }
 
 static __attribute__((noinline)) bool get_large(const struct tree_root *root,
+                                                struct tree_path *path,
                                                 struct tree_key key,
                                                 struct bytes *ret_value)
 {
     uint8_t raw[PROBE_LARGE + PROBE_PAD];
     struct probe probe = probe_make(key, false, raw);
 
-    return get_probe(root, &probe, ret_value);
+    return get_probe(root, path, &probe, ret_value);
 }
 
-bool tree_get(const struct tree_root *root, struct tree_key key,
-              struct bytes *ret_value)
+bool tree_get_near(const struct tree_root *root, struct tree_path *path,
+                   struct tree_key key, struct bytes *ret_value)
 {
     uint8_t raw[PROBE_SMALL + PROBE_PAD];
     struct probe probe;
 
     if (key_raw_size(key) > PROBE_SMALL)
         return key_raw_size(key) <= PROBE_LARGE &&
-               get_large(root, key, ret_value);
+               get_large(root, path, key, ret_value);
     probe = probe_make(key, false, raw);
-    return get_probe(root, &probe, ret_value);
+    return get_probe(root, path, &probe, ret_value);
+}
+
+bool tree_get(const struct tree_root *root, struct tree_key key,
+              struct bytes *ret_value)
+{
+    struct tree_path path;
+
+    path.depth = 0; /* the others need not be written */
+    return tree_get_near(root, &path, key, ret_value);
 }
 
 /* ------------------------------------------------------------------ put */
@@ -168,6 +176,44 @@ static enum status put_copy(struct edit *edit, const struct probe *probe,
     return edit_raise(edit, edit->path->depth - 1, &fresh, 1);
 }
 
+/*
+ * A full page becomes two. False if it must be rebuilt: at its ends too, for
+ * what grows there goes alone (cut_leaf()).
+ */
+static bool put_cut(struct edit *edit, const struct probe *probe,
+                    const struct incoming *in, uint32_t at, enum status *ret)
+{
+    const struct tree_node *leaf = path_leaf(edit->path);
+    uint8_t texts[2][LEAF_CUT_KEY_MAX + NODE_SLACK];
+    uint32_t sizes[2];
+    struct leaf_cut cut;
+    struct child fresh[2];
+
+    if (at == 0 || at == leaf->count ||
+        !leaf_cut(leaf, at, probe, in->bytes, &cut))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        const struct leaf_half *half = &cut.halves[i];
+        uint32_t first_size;
+
+        fresh[i] = (struct child){.sum = half->count};
+        fresh[i].node =
+            edit_keep(edit, leaf_alloc(edit->tree, NODE_STRIDE, half->size));
+        if (!fresh[i].node) {
+            *ret = edit_fail(edit);
+            return true;
+        }
+        leaf_cut_build(&cut, half, fresh[i].node);
+        sizes[i] = leaf_key(fresh[i].node, i ? 0 : half->count - 1, texts[i],
+                            &first_size);
+    }
+    fresh[1].text = texts[1];
+    fresh[1].size = separator_size(bytes_of(texts[0], sizes[0]),
+                                   bytes_of(texts[1], sizes[1]));
+    *ret = edit_raise(edit, edit->path->depth - 1, fresh, 2);
+    return true;
+}
+
 static enum status put_first(struct edit *edit, const struct probe *probe,
                              const struct incoming *in)
 {
@@ -189,8 +235,15 @@ static enum status put_new(struct edit *edit, const struct probe *probe,
     struct tree_node *leaf = path_leaf(edit->path);
     size_t live = leaf_fits(leaf, probe, in->bytes, in->outside);
 
-    if (!live || leaf_too_large(live, leaf_shared(leaf), leaf->count + 1u))
+    if (!live)
         return put_rebuild(edit, probe, in, at, false);
+    if (leaf_too_large(live, leaf_shared(leaf), leaf->count + 1u)) {
+        enum status st;
+
+        if (put_cut(edit, probe, in, at, &st))
+            return st;
+        return put_rebuild(edit, probe, in, at, false);
+    }
     if (live > leaf->block.size || !writable(edit->tree, leaf))
         return put_copy(edit, probe, in, at, live);
     leaf_insert(leaf, at, probe, in->bytes, in->outside);
@@ -275,29 +328,29 @@ static enum status put_existing(struct edit *edit, const struct probe *probe,
     return put_over(edit, probe, &in, at);
 }
 
-static enum status put_probe(struct tree *tree, const struct probe *probe,
-                             struct bytes value, enum put_mode mode,
-                             struct buffer *old_value,
+static enum status put_probe(struct tree *tree, struct tree_path *path,
+                             const struct probe *probe, struct bytes value,
+                             enum put_mode mode, struct buffer *old_value,
                              struct tree_change *ret_change)
 {
-    struct path path;
     struct edit edit;
     struct incoming in;
     struct tree_change change = {0};
     enum status st;
 
-    path.depth = 0;
-    edit_begin(&edit, tree, &path);
+    edit_begin(&edit, tree, path);
     if (!tree->root.node) {
+        path->depth = 0;
         edit.delta = 1;
         change.first_alone = true;
         if (!value_prepare(&edit, value, &in))
             return edit_fail(&edit);
         st = put_first(&edit, probe, &in);
     } else {
-        struct tree_node *leaf = path_descend(&tree->root, probe, &path);
         bool found;
-        uint32_t at = leaf_search(leaf, probe, &found);
+        uint32_t at;
+
+        path_move(&tree->root, probe, path, &at, &found);
 
         if (found) {
             st =
@@ -305,7 +358,7 @@ static enum status put_probe(struct tree *tree, const struct probe *probe,
         } else {
             edit.delta = 1;
             change.first_alone = probe->first_size == probe->size ||
-                                 !path_first_is_shared(&path, at, false, probe);
+                                 !path_first_is_shared(path, at, false, probe);
             if (!value_prepare(&edit, value, &in))
                 return edit_fail(&edit);
             st = put_new(&edit, probe, &in, at);
@@ -313,6 +366,8 @@ static enum status put_probe(struct tree *tree, const struct probe *probe,
     }
     if (st < 0)
         return st;
+    if (edit.kept < path->depth)
+        path->depth = edit.kept;
     if (!change.existed) {
         tree->root.count++;
         tree->root.first_count += change.first_alone;
@@ -322,19 +377,20 @@ static enum status put_probe(struct tree *tree, const struct probe *probe,
 }
 
 static __attribute__((noinline)) enum status
-put_large(struct tree *tree, struct tree_key key, struct bytes value,
-          enum put_mode mode, struct buffer *old_value,
+put_large(struct tree *tree, struct tree_path *path, struct tree_key key,
+          struct bytes value, enum put_mode mode, struct buffer *old_value,
           struct tree_change *ret_change)
 {
     uint8_t raw[PROBE_LARGE + PROBE_PAD];
     struct probe probe = probe_make(key, false, raw);
 
-    return put_probe(tree, &probe, value, mode, old_value, ret_change);
+    return put_probe(tree, path, &probe, value, mode, old_value, ret_change);
 }
 
-static enum status put(struct tree *tree, struct tree_key key,
-                       struct bytes value, enum put_mode mode,
-                       struct buffer *old_value, struct tree_change *ret_change)
+static enum status put(struct tree *tree, struct tree_path *path,
+                       struct tree_key key, struct bytes value,
+                       enum put_mode mode, struct buffer *old_value,
+                       struct tree_change *ret_change)
 {
     uint8_t raw[PROBE_SMALL + PROBE_PAD];
     struct probe probe;
@@ -343,19 +399,39 @@ static enum status put(struct tree *tree, struct tree_key key,
         value.size > TREE_VALUE_BYTES_MAX)
         return ST_TOO_BIG;
     if (key_raw_size(key) > PROBE_SMALL)
-        return put_large(tree, key, value, mode, old_value, ret_change);
+        return put_large(tree, path, key, value, mode, old_value, ret_change);
     probe = probe_make(key, false, raw);
-    return put_probe(tree, &probe, value, mode, old_value, ret_change);
+    return put_probe(tree, path, &probe, value, mode, old_value, ret_change);
 }
 
 enum status tree_put(struct tree *tree, struct tree_key key, struct bytes value,
                      struct buffer *old_value, struct tree_change *ret_change)
 {
-    return put(tree, key, value, PUT_REPLACE, old_value, ret_change);
+    struct tree_path path;
+
+    path.depth = 0;
+    return put(tree, &path, key, value, PUT_REPLACE, old_value, ret_change);
+}
+
+enum status tree_put_near(struct tree *tree, struct tree_path *path,
+                          struct tree_key key, struct bytes value,
+                          struct tree_change *ret_change)
+{
+    return put(tree, path, key, value, PUT_REPLACE, NULL, ret_change);
 }
 
 enum status tree_add(struct tree *tree, struct tree_key key, struct bytes value,
                      struct tree_change *ret_change)
 {
-    return put(tree, key, value, PUT_KEEP, NULL, ret_change);
+    struct tree_path path;
+
+    path.depth = 0;
+    return put(tree, &path, key, value, PUT_KEEP, NULL, ret_change);
+}
+
+enum status tree_add_near(struct tree *tree, struct tree_path *path,
+                          struct tree_key key, struct bytes value,
+                          struct tree_change *ret_change)
+{
+    return put(tree, path, key, value, PUT_KEEP, NULL, ret_change);
 }

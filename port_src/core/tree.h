@@ -101,6 +101,33 @@ enum status tree_delete(struct tree *tree, struct tree_key key,
 bool tree_get(const struct tree_root *root, struct tree_key key,
               struct bytes *ret_value);
 
+/*
+ * The way to where a key was looked for last, so that the next one near it is
+ * found from there: up only as far as it must, and down again. Begins as zeros.
+ * Keys may come in any order, but only those that ascend gain from it: such as
+ * share a page take one search in it and a comparison a level at most.
+ *
+ * It is good for one tree, and until that is changed by other functions than
+ * those that take the path; `depth` 0 then makes it a new one.
+ */
+struct tree_path {
+    struct {
+        struct tree_node *node;
+        uint32_t index; /* of the child taken */
+    } at[TREE_HEIGHT_MAX];
+    uint32_t depth; /* levels in use */
+};
+
+/* tree_get(), tree_put() without the old value, and tree_add() by a path. */
+bool tree_get_near(const struct tree_root *root, struct tree_path *path,
+                   struct tree_key key, struct bytes *ret_value);
+enum status tree_put_near(struct tree *tree, struct tree_path *path,
+                          struct tree_key key, struct bytes value,
+                          struct tree_change *ret_change);
+enum status tree_add_near(struct tree *tree, struct tree_path *path,
+                          struct tree_key key, struct bytes value,
+                          struct tree_change *ret_change);
+
 /* How many keys lie before `cut`. O(log n). */
 uint64_t tree_rank(const struct tree_root *root, struct tree_cut cut);
 
@@ -167,11 +194,14 @@ struct tree_run {
 };
 
 /*
- * Takes the run under the cursor and moves the cursor behind it (to the end
- * after the last). False, and nothing moves, if the page under the cursor has
- * no such rows: then read its keys one by one. The run borrows from the tree.
+ * Gives the run under the cursor, which stays where it is: whoever has seen
+ * enough does not touch the next page. False if the page has no such rows: then
+ * read its keys one by one. The run borrows from the tree.
  */
-bool tree_cursor_run(struct tree_cursor *cursor, struct tree_run *ret);
+bool tree_cursor_run(const struct tree_cursor *cursor, struct tree_run *ret);
+
+/* Moves behind the run under the cursor; false: that was the last one. */
+bool tree_cursor_skip_run(struct tree_cursor *cursor);
 
 /*
  * Builds a tree bottom-up from keys that ascend strictly: full pages, no

@@ -13,6 +13,7 @@
 struct seek {
     const struct tree_root *root;
     struct tree_cursor *cursor; /* NULL: the rank alone is wanted */
+    bool ranks;                 /* is the rank wanted? */
     uint64_t rank;
 };
 
@@ -28,7 +29,8 @@ static void seek_probe(struct seek *seek, const struct probe *probe)
     for (; node->kind == NODE_BRANCH; depth++) {
         uint32_t index = branch_search(node, probe);
 
-        seek->rank += branch_sum_before(node, index);
+        if (seek->ranks)
+            seek->rank += branch_sum_before(node, index);
         if (cursor) {
             cursor->path[depth].node = node;
             cursor->path[depth].index = index;
@@ -71,7 +73,7 @@ static void seek_cut(struct seek *seek, struct tree_cut cut)
 
 uint64_t tree_rank(const struct tree_root *root, struct tree_cut cut)
 {
-    struct seek seek = {.root = root};
+    struct seek seek = {.root = root, .ranks = true};
 
     if (!root->node)
         return 0;
@@ -125,7 +127,8 @@ static bool next_leaf(struct tree_cursor *cursor)
 bool tree_cursor_seek(struct tree_cursor *cursor, const struct tree_root *root,
                       struct tree_cut cut, uint64_t *ret_rank)
 {
-    struct seek seek = {.root = root, .cursor = cursor};
+    struct seek seek = {
+        .root = root, .cursor = cursor, .ranks = ret_rank != NULL};
 
     cursor->root = root;
     cursor->depth = 0;
@@ -232,7 +235,7 @@ enum status tree_cursor_read(const struct tree_cursor *cursor,
     return ST_OK;
 }
 
-bool tree_cursor_run(struct tree_cursor *cursor, struct tree_run *ret)
+bool tree_cursor_run(const struct tree_cursor *cursor, struct tree_run *ret)
 {
     const struct tree_node *leaf;
     uint32_t index;
@@ -251,6 +254,11 @@ bool tree_cursor_run(struct tree_cursor *cursor, struct tree_run *ret)
         .first_width = leaf->first_width,
         .second_width = leaf->second_width,
     };
-    next_leaf(cursor);
     return true;
+}
+
+bool tree_cursor_skip_run(struct tree_cursor *cursor)
+{
+    REQUIRE(cursor->depth > 0);
+    return next_leaf(cursor);
 }

@@ -15,7 +15,7 @@
 #define BRANCH_MERGED_MAX (BRANCH_CHILDREN_MAX / 4 * 3)
 
 /* Copies what a snapshot sees of the path, so that it can be changed. */
-static enum status path_own(struct tree *tree, struct path *path)
+static enum status path_own(struct tree *tree, struct tree_path *path)
 {
     struct tree_node *leaf = path->at[path->depth - 1].node;
     struct edit edit;
@@ -41,7 +41,8 @@ static enum status path_own(struct tree *tree, struct path *path)
 }
 
 /* Takes the node at `level` out of its parent, and parents left empty. */
-static void remove_node(struct tree *tree, struct path *path, uint32_t level)
+static void remove_node(struct tree *tree, struct tree_path *path,
+                        uint32_t level)
 {
     for (;;) {
         struct tree_node *parent;
@@ -154,7 +155,7 @@ merge_branches(struct tree *tree, const struct tree_node *parent, uint32_t left)
 }
 
 /* Gives the unused end of a leaf back once it is four steps or more. */
-static void shrink_leaf(struct tree *tree, struct path *path)
+static void shrink_leaf(struct tree *tree, struct tree_path *path)
 {
     struct tree_node *leaf = path->at[path->depth - 1].node;
     struct tree_node *smaller;
@@ -185,7 +186,7 @@ static void shrink_leaf(struct tree *tree, struct path *path)
  * have become small, and so on upwards. Leaves things as they are when there
  * is no memory for it.
  */
-static void tidy(struct tree *tree, struct path *path)
+static void tidy(struct tree *tree, struct tree_path *path)
 {
     uint32_t level = path->depth - 1;
     struct tree_node *leaf = path->at[level].node;
@@ -241,7 +242,7 @@ static enum status delete_probe(struct tree *tree, const struct probe *probe,
 {
     struct tree_change change = {0};
     struct tree_node *leaf = NULL;
-    struct path path;
+    struct tree_path path;
     struct bytes value;
     bool outside;
     bool found = false;

@@ -47,11 +47,13 @@ void value_retire(struct tree *tree, struct bytes value, bool outside)
 
 /* -------------------------------------------------------------- descent */
 
-struct tree_node *path_descend(const struct tree_root *root,
-                               const struct probe *probe, struct path *path)
+/* From a node at `level` down to a leaf; the sum of the indices is not 0 if
+ * some separator on the way is not greater than the probe. */
+static inline struct tree_node *
+path_down(struct tree_node *node, uint32_t level, const struct probe *probe,
+          struct tree_path *path, uint32_t *ret_indices)
 {
-    struct tree_node *node = root->node;
-    uint32_t level = 0;
+    uint32_t indices = 0;
 
     while (node->kind == NODE_BRANCH) {
         uint32_t index = branch_search(node, probe);
@@ -59,12 +61,84 @@ struct tree_node *path_descend(const struct tree_root *root,
         path->at[level].node = node;
         path->at[level].index = index;
         level++;
+        indices += index;
         node = branch_children(node)[index];
         node_prefetch(node);
     }
     path->at[level].node = node;
     path->depth = level + 1;
+    *ret_indices = indices;
     return node;
+}
+
+struct tree_node *path_descend(const struct tree_root *root,
+                               const struct probe *probe,
+                               struct tree_path *path)
+{
+    uint32_t indices;
+
+    return path_down(root->node, 0, probe, path, &indices);
+}
+
+/*
+ * The lowest level of the path whose node ends behind the probe. A node ends
+ * at the separator behind it, or if it is the last child, where its parent
+ * ends.
+ */
+static uint32_t path_level(const struct tree_path *path,
+                           const struct probe *probe)
+{
+    uint32_t level = path->depth - 1;
+
+    for (uint32_t above = level; above-- > 0;) {
+        const struct tree_node *branch = path->at[above].node;
+        uint32_t next = path->at[above].index + 1;
+
+        if (next == branch->count)
+            continue;
+        if (branch_ends_behind(branch, next, probe))
+            break;
+        level = above;
+    }
+    return level;
+}
+
+/* The path has come to another leaf; the one behind it is likely to be next,
+ * and can be on its way while this one is worked on. */
+static inline void path_expect_next(const struct tree_path *path)
+{
+    const struct tree_node *branch = path->at[path->depth - 2].node;
+    uint32_t next = path->at[path->depth - 2].index + 1;
+
+    if (next < branch->count)
+        node_prefetch(branch_children(branch)[next]);
+}
+
+/*
+ * Where a node ends is asked; where it begins is not, for keys mostly ascend.
+ * It shows: a probe that has any entry or separator before it is in its place,
+ * and for one that has none the search begins at the root.
+ */
+struct tree_node *path_move(const struct tree_root *root,
+                            const struct probe *probe, struct tree_path *path,
+                            uint32_t *ret_at, bool *ret_found)
+{
+    struct tree_node *leaf;
+    uint32_t indices;
+    uint32_t level;
+
+    if (path->depth && path->at[0].node == root->node) {
+        level = path_level(path, probe);
+        leaf = path_down(path->at[level].node, level, probe, path, &indices);
+        if (level + 1 < path->depth)
+            path_expect_next(path);
+        *ret_at = leaf_search(leaf, probe, ret_found);
+        if (!level || indices || *ret_at || *ret_found)
+            return leaf;
+    }
+    leaf = path_descend(root, probe, path);
+    *ret_at = leaf_search(leaf, probe, ret_found);
+    return leaf;
 }
 
 static struct tree_node *first_leaf(struct tree_node *node)
@@ -82,7 +156,8 @@ static struct tree_node *last_leaf(struct tree_node *node)
 }
 
 /* True if the last key before the path's leaf has the probe's first. */
-static bool shared_before(const struct path *path, const struct probe *probe)
+static bool shared_before(const struct tree_path *path,
+                          const struct probe *probe)
 {
     for (uint32_t level = path->depth - 1; level-- > 0;) {
         uint32_t index = path->at[level].index;
@@ -98,7 +173,8 @@ static bool shared_before(const struct path *path, const struct probe *probe)
 }
 
 /* True if the first key behind the path's leaf has the probe's first. */
-static bool shared_behind(const struct path *path, const struct probe *probe)
+static bool shared_behind(const struct tree_path *path,
+                          const struct probe *probe)
 {
     for (uint32_t level = path->depth - 1; level-- > 0;) {
         uint32_t index = path->at[level].index + 1;
@@ -115,8 +191,8 @@ static bool shared_behind(const struct path *path, const struct probe *probe)
  * Has any key next to position `at` the probe's first component? With
  * `present` the probe itself stands at `at` and does not count.
  */
-bool path_first_is_shared(const struct path *path, uint32_t at, bool present,
-                          const struct probe *probe)
+bool path_first_is_shared(const struct tree_path *path, uint32_t at,
+                          bool present, const struct probe *probe)
 {
     const struct tree_node *leaf = path->at[path->depth - 1].node;
     uint32_t next = at + present;
@@ -155,15 +231,17 @@ enum status edit_fail(struct edit *edit)
     return st;
 }
 
-/* Adds the edit's keys to the counts of the `levels` topmost branches. */
-void path_count(const struct path *path, uint32_t levels, int64_t delta)
+/* Adds `delta` keys to the counts of the `levels` topmost branches. */
+void path_count(const struct tree_path *path, uint32_t levels, int64_t delta)
 {
     for (uint32_t i = 0; i < levels; i++)
         branch_sums(path->at[i].node)[path->at[i].index] += (uint64_t)delta;
 }
 
-static void edit_commit(struct edit *edit, uint32_t levels)
+/* `kept` levels of the path hold nodes that are still in the tree. */
+static void edit_commit(struct edit *edit, uint32_t levels, uint32_t kept)
 {
+    edit->kept = kept;
     path_count(edit->path, levels, edit->delta);
     for (uint32_t i = 0; i < edit->gone_count; i++)
         tree_retire(edit->tree, edit->gone[i]);
@@ -282,7 +360,7 @@ static enum status edit_copy_branch(struct edit *edit, uint32_t level,
 enum status edit_raise(struct edit *edit, uint32_t level,
                        const struct child *fresh, uint32_t count)
 {
-    struct path *path = edit->path;
+    struct tree_path *path = edit->path;
     struct tree_node *parent;
     uint32_t index;
 
@@ -297,7 +375,7 @@ enum status edit_raise(struct edit *edit, uint32_t level,
                 return edit_fail(edit);
         }
         edit->tree->root.node = root;
-        edit_commit(edit, 0);
+        edit_commit(edit, 0, 0);
         return ST_OK;
     }
     level--;
@@ -307,7 +385,7 @@ enum status edit_raise(struct edit *edit, uint32_t level,
         branch_insert(parent, index + 1, &fresh[1])) {
         branch_children(parent)[index] = fresh[0].node;
         branch_sums(parent)[index] = fresh[0].sum;
-        edit_commit(edit, level);
+        edit_commit(edit, level, level + 1);
         return ST_OK;
     }
     if (count > 1)
@@ -316,7 +394,7 @@ enum status edit_raise(struct edit *edit, uint32_t level,
         return edit_copy_branch(edit, level, fresh);
     branch_children(parent)[index] = fresh->node;
     branch_sums(parent)[index] = fresh->sum;
-    edit_commit(edit, level);
+    edit_commit(edit, level, level + 1);
     return ST_OK;
 }
 

@@ -10,23 +10,15 @@
 /* Pages that one insert can cut a leaf into: halves of halves of 2^16. */
 #define CUT_MAX 64
 
-/* From the root to a leaf: the child taken at each branch. */
-struct path {
-    struct {
-        struct tree_node *node;
-        uint32_t index;
-    } at[TREE_HEIGHT_MAX];
-    uint32_t depth;
-};
-
 /*
  * Nodes made for a change that is not visible yet, and nodes that it will
  * replace. Every level adds a few; the leaf level at most CUT_MAX.
  */
 struct edit {
     struct tree *tree;
-    struct path *path;
+    struct tree_path *path;
     int64_t delta; /* keys that the change adds */
+    uint32_t kept; /* levels of the path that a commit has left in place */
     uint32_t made_count;
     uint32_t gone_count;
     struct epoch_block *made[CUT_MAX + 4 * TREE_HEIGHT_MAX];
@@ -39,7 +31,7 @@ static inline bool writable(const struct tree *tree,
     return epochs_writable(tree->epochs, &node->block);
 }
 
-static inline struct tree_node *path_leaf(const struct path *path)
+static inline struct tree_node *path_leaf(const struct tree_path *path)
 {
     return path->at[path->depth - 1].node;
 }
@@ -48,11 +40,12 @@ static inline struct tree_node *path_leaf(const struct path *path)
  * Starts an edit on the stack: its arrays are large and stay uninitialised.
  */
 static inline void edit_begin(struct edit *edit, struct tree *tree,
-                              struct path *path)
+                              struct tree_path *path)
 {
     edit->tree = tree;
     edit->path = path;
     edit->delta = 0;
+    edit->kept = TREE_HEIGHT_MAX;
     edit->made_count = 0;
     edit->gone_count = 0;
 }
@@ -64,7 +57,7 @@ void *edit_keep(struct edit *edit, void *block);
 enum status edit_fail(struct edit *edit);
 
 /* Adds `delta` keys to the counts of the `levels` topmost branches. */
-void path_count(const struct path *path, uint32_t levels, int64_t delta);
+void path_count(const struct tree_path *path, uint32_t levels, int64_t delta);
 
 /*
  * The node at `level` is to be replaced by `count` others: `fresh`, each but
@@ -88,14 +81,23 @@ struct tree_node *leaf_alloc(struct tree *tree, enum node_kind kind,
 
 /* Follows `probe` to its leaf. */
 struct tree_node *path_descend(const struct tree_root *root,
-                               const struct probe *probe, struct path *path);
+                               const struct probe *probe,
+                               struct tree_path *path);
+
+/*
+ * The same from where the path ends, up as far as it must, and down again; and
+ * where the probe lies in the leaf, or would.
+ */
+struct tree_node *path_move(const struct tree_root *root,
+                            const struct probe *probe, struct tree_path *path,
+                            uint32_t *ret_at, bool *ret_found);
 
 /*
  * Has any key next to position `at` of the path's leaf the probe's first
  * component? With `present` the probe stands at `at` and does not count.
  */
-bool path_first_is_shared(const struct path *path, uint32_t at, bool present,
-                          const struct probe *probe);
+bool path_first_is_shared(const struct tree_path *path, uint32_t at,
+                          bool present, const struct probe *probe);
 
 /* The user's bytes of a value, wherever they are. */
 static inline struct bytes value_bytes(struct bytes value, bool outside)

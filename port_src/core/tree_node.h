@@ -294,6 +294,40 @@ uint32_t leaf_key(const struct tree_node *leaf, uint32_t index, uint8_t *raw,
                   uint32_t *ret_first_size);
 uint32_t leaf_key_bytes_max(const struct tree_node *leaf, uint32_t index);
 
+/*
+ * The rows of a full stride page with one more among them, and the two pages
+ * that they will be: what leaf_items() and leaf_build() come to as well, but
+ * without taking each key apart. Only for rows of eight bytes and keys of
+ * LEAF_CUT_KEY_MAX at most.
+ */
+#define LEAF_CUT_KEY_MAX 256
+
+struct leaf_half {
+    const uint8_t *rows;
+    uint32_t count;
+    uint32_t prefix; /* bytes that its firsts share besides those of the page */
+    uint32_t infix;  /* the same of its seconds */
+    size_t size;     /* that its page takes */
+};
+
+struct leaf_cut {
+    const struct tree_node *leaf;
+    struct leaf_half halves[2];
+    uint8_t rows[LEAF_BYTES_MAX + STRIDE_VALUE_MAX + 2 * NODE_SLACK];
+};
+
+/*
+ * Puts the entry in at `index`, where it fits, and plans two halves. False if
+ * this is no page for it: then it must be rebuilt.
+ */
+bool leaf_cut(const struct tree_node *leaf, uint32_t index,
+              const struct probe *probe, struct bytes value,
+              struct leaf_cut *ret);
+
+/* Writes a half to a page of at least its size. */
+void leaf_cut_build(const struct leaf_cut *cut, const struct leaf_half *half,
+                    struct tree_node *page);
+
 /* -------------------------------------------------------------- branches */
 
 /* The heads come first: a search begins with them, and they are prefetched. */
@@ -326,6 +360,10 @@ static inline uint8_t *branch_prefix(const struct tree_node *b)
 /* The child that holds what lies right behind `probe`. */
 uint32_t branch_search(const struct tree_node *branch,
                        const struct probe *probe);
+
+/* True if separator `index` > 0 is greater than the probe. */
+bool branch_ends_behind(const struct tree_node *branch, uint32_t index,
+                        const struct probe *probe);
 
 /* A new branch over `count` children; NULL as mem.h. */
 struct tree_node *branch_build(struct tree *tree, const struct child *children,

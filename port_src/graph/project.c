@@ -415,10 +415,12 @@ static enum status read_side(struct edges *edges, enum graph_part side)
     while (st == ST_OK && cursor.depth) {
         struct tree_run run = {.count = 1};
 
-        if (tree_cursor_run(&cursor, &run))
+        if (tree_cursor_run(&cursor, &run)) {
             st = add_run(edges, &run);
-        else
+            tree_cursor_skip_run(&cursor);
+        } else {
             st = add_slow(edges, &cursor, &entry);
+        }
         work += run.count;
         if (st == ST_OK && work >= RUN_CHECK_WORK) {
             st = run_check(edges->run);

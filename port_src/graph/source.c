@@ -378,6 +378,12 @@ enum status source_vertex(struct source *source, uint64_t vertex,
     return st;
 }
 
+void source_vertex_prefetch(const struct source *source, uint64_t vertex)
+{
+    if (source->is_graph)
+        graph_vertex_prefetch(&source->graph, vertex);
+}
+
 enum status source_vertex_key(struct source *source, uint64_t vertex,
                               struct bytes *ret)
 {

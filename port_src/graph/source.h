@@ -136,7 +136,8 @@ bool source_find_label(const struct source *source, struct bytes label,
                        uint64_t *ret);
 
 /* The vertex of a number, an external term, until the next call; and as an
- * encoded key, until the next one for a key. */
+ * encoded key, until the next one for a key. Soon: it will be wanted. */
+void source_vertex_prefetch(const struct source *source, uint64_t vertex);
 enum status source_vertex(struct source *source, uint64_t vertex,
                           struct bytes *ret);
 enum status source_vertex_key(struct source *source, uint64_t vertex,

@@ -186,24 +186,63 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Shell's sort, with the gaps of M. Ciura: for the few numbers that there are
- * nearly always qsort() spends its time calling the comparison. */
+/* Where the run that begins at `at` ends. */
+static size_t run_end(const uint64_t *array, size_t at, size_t count)
+{
+    if (at < count)
+        at++;
+    while (at < count && array[at - 1] <= array[at])
+        at++;
+    return at;
+}
+
+/* Merges [a, b) and [b, end) of `from` into the same places of `to`. */
+static void merge_two(const uint64_t *from, uint64_t *to, size_t a, size_t b,
+                      size_t end)
+{
+    size_t middle = b;
+    size_t at = a;
+
+    while (a < middle && b < end) { /* without a branch that depends on them */
+        bool first = from[a] <= from[b];
+
+        to[at++] = first ? from[a] : from[b];
+        a += first;
+        b += !first;
+    }
+    memcpy(to + at, from + a, (middle - a) * sizeof(*to));
+    memcpy(to + at + middle - a, from + b, (end - b) * sizeof(*to));
+}
+
+/* Merges the runs that there are, two and two: the arcs of a vertex come in
+ * order, so that these are few. qsort() would spend its time calling. */
 static void sort_few(uint64_t *array, size_t count)
 {
-    static const size_t gaps[] = {132, 57, 23, 10, 4, 1};
+    uint16_t ends[FEW + 1]; /* of the runs */
+    uint64_t room[FEW];
+    uint64_t *from = array, *to = room;
+    size_t runs = 0;
 
-    for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
-        size_t gap = gaps[g];
+    for (size_t at = 0; at < count; runs++)
+        ends[runs] = (uint16_t)(at = run_end(array, at, count));
+    while (runs > 1) {
+        uint64_t *merged = to;
+        size_t kept = 0;
+        size_t begin = 0;
 
-        for (size_t i = gap; i < count; i++) {
-            uint64_t number = array[i];
-            size_t at = i;
+        for (size_t i = 0; i < runs; i += 2) {
+            size_t end = ends[i + 1 < runs ? i + 1 : i];
 
-            for (; at >= gap && array[at - gap] > number; at -= gap)
-                array[at] = array[at - gap];
-            array[at] = number;
+            merge_two(from, to, begin, ends[i], end);
+            ends[kept++] = (uint16_t)end;
+            begin = end;
         }
+        runs = kept;
+        to = from;
+        from = merged;
     }
+    if (from == room)
+        memcpy(array, room, count * sizeof(*array));
 }
 
 /* As arcs with one label come. */
@@ -241,16 +280,6 @@ void numbers_sort(struct numbers *numbers, size_t begin)
         qsort(numbers->array + begin, count, sizeof(*numbers->array),
               compare_numbers);
     keep_distinct(numbers, begin);
-}
-
-/* Where the run that begins at `at` ends. */
-static size_t run_end(const uint64_t *array, size_t at, size_t count)
-{
-    if (at < count)
-        at++;
-    while (at < count && array[at - 1] <= array[at])
-        at++;
-    return at;
 }
 
 /* Merges runs of `from`, two and two, into `to`. */

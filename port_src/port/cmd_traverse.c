@@ -26,6 +26,8 @@ static enum status put_vertices(struct local *local,
 {
     enum status st = local_rows_begin(local, walked);
 
+    for (size_t i = 0; i < vertices->count; i++)
+        source_vertex_prefetch(local->source, vertices->array[i]);
     for (size_t i = 0; i < vertices->count && st == ST_OK; i++) {
         st = local_put_vertex(local, vertices->array[i]);
         if (st == ST_OK)
@@ -152,8 +154,10 @@ static enum status put_levels(struct local *local, const struct nodes *nodes,
         level.count = 0;
         for (; place < nodes->count && nodes->array[place].level == number &&
                st == ST_OK;
-             place++)
+             place++) {
+            source_vertex_prefetch(local->source, nodes->array[place].vertex);
             st = numbers_add(&level, nodes->array[place].vertex);
+        }
         if (st == ST_OK)
             sorted = numbers_sort_within(&level, 0, &local->budget);
         if (sorted < 0 && sorted != ST_DEADLINE)

@@ -589,10 +589,25 @@ static void whatever_allocation_fails_nothing_has_changed(void **state)
         struct table *table;
         struct bytes labels[2] = {key_of(term_of("fresh")),
                                   key_of(label_term(1))};
+        struct graph_edge batch[3] = {
+            {.from = key_of(term_of("y")),
+             .to = key_of(term_of("z")),
+             .label = key_of(graph_nil),
+             .value = term_of("4")},
+            {.from = vertex_key(0),
+             .to = key_of(term_of("y")),
+             .label = key_of(term_of("fresher")),
+             .value = graph_nil},
+            {.from = vertex_key(0),
+             .to = vertex_key(1),
+             .label = key_of(graph_nil),
+             .value = graph_nil},
+        };
         struct digest before = store_digest(pair.store);
         enum outcome outcome;
         bool deleted;
-        uint64_t edges;
+        uint64_t edges, count;
+        size_t index;
         enum status st;
 
         store_begin(pair.store);
@@ -608,6 +623,8 @@ static void whatever_allocation_fails_nothing_has_changed(void **state)
             st = graph_put_edge(&writer, key_of(term_of("x")),
                                 key_of(term_of("new")), labels[0],
                                 term_of("17"), &outcome);
+        if (st == ST_OK)
+            st = graph_put_edges(&writer, batch, 3, &count, &index);
         if (st == ST_OK)
             st = graph_delete_vertex(&writer, vertex_key(0), &deleted, &edges);
         mem_fail_at(mem, 0, false);
@@ -706,6 +723,149 @@ static void to_expand_undoes_to_contract(void **state)
         compare(pair.store, &pair.model);
         store_free(pair.store);
     }
+}
+
+/* --- many edges at once --------------------------------------------------- */
+
+enum { MANY = 3000 };
+
+/* Integers of all sizes, and strings that differ behind their sixteenth byte
+ * alone, by which a batch is sorted. */
+static struct bytes many_vertex(struct buffer *keys, unsigned n)
+{
+    size_t start = keys->size;
+    char text[64];
+
+    if (n % 3 == 0)
+        snprintf(text, sizeof(text), "<<\"the vertex whose number is %u\">>",
+                 n);
+    else
+        snprintf(text, sizeof(text), "%u", n * n);
+    assert_int_equal(key_encode(term_of(text), keys), ST_OK);
+    return bytes_of(NULL, keys->size - start);
+}
+
+/* Edges whose places in `keys` are filled in when it no longer moves. */
+static void many_edges(struct random *random, struct buffer *keys,
+                       struct graph_edge *edges)
+{
+    const uint8_t *at;
+
+    keys->size = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        struct graph_edge *edge = &edges[i];
+        size_t start;
+        char text[16];
+
+        *edge = (struct graph_edge){.value = graph_nil};
+        edge->from = many_vertex(keys, (unsigned)random_below(random, 700));
+        edge->to = many_vertex(keys, (unsigned)random_below(random, 70));
+        start = keys->size;
+        /* More of them than the order of a batch tells apart. */
+        snprintf(text, sizeof(text), "%u",
+                 (unsigned)random_below(random, 3000));
+        assert_int_equal(
+            key_encode(random_below(random, 2) ? graph_nil : term_of(text),
+                       keys),
+            ST_OK);
+        edge->label.size = keys->size - start;
+        if (random_below(random, 4) == 0)
+            edge->value = random_below(random, 2)
+                              ? bytes_of((const uint8_t *)"a\1", 2)
+                              : bytes_of((const uint8_t *)"a\2", 2);
+    }
+    at = keys->data;
+    for (unsigned i = 0; i < MANY; i++) {
+        struct bytes *parts[] = {&edges[i].from, &edges[i].to, &edges[i].label};
+
+        for (int j = 0; j < 3; j++) {
+            parts[j]->data = at;
+            at += parts[j]->size;
+        }
+    }
+}
+
+static struct store *graph_store(const struct graph_options *options,
+                                 struct table **ret)
+{
+    struct store *store;
+
+    assert_int_equal(store_create(NULL, &store), ST_OK);
+    store_begin(store);
+    assert_int_equal(graph_create(store, graph_name(), options, ret), ST_OK);
+    store_commit(store);
+    return store;
+}
+
+static void expect_sound(const struct store *store, const struct table *table)
+{
+    struct graph graph;
+    char why[200];
+
+    assert_int_equal(graph_open(store, table, &graph), ST_OK);
+    for (int i = 0; i < GRAPH_PART_COUNT; i++)
+        if (!table_check(graph.parts[i], why, sizeof(why)))
+            fail_msg("part %d: %s", i, why);
+    if (!graph_check(store, table, why, sizeof(why)))
+        fail_msg("%s", why);
+}
+
+static void many_edges_at_once_are_as_one_by_one(void **state)
+{
+    struct graph_edge *edges = calloc(MANY, sizeof(*edges));
+    struct buffer keys = BUFFER(test_mem());
+    struct random random;
+
+    (void)state;
+    random_init(&random, random_seed());
+    for (int undirected = 0; undirected < 2; undirected++) {
+        struct graph_options options = {.undirected = undirected};
+        struct table *one, *many;
+        struct store *by_one = graph_store(&options, &one);
+        struct store *at_once = graph_store(&options, &many);
+
+        for (int round = 0; round < 3; round++) {
+            struct digest before = table_digest(many);
+            uint64_t expected = 0, changed;
+            struct graph_writer writer;
+            enum outcome outcome;
+            size_t index;
+
+            many_edges(&random, &keys, edges);
+            store_begin(by_one);
+            graph_writer_open(by_one, one, &writer);
+            for (unsigned i = 0; i < MANY; i++) {
+                const struct graph_edge *edge = &edges[i];
+
+                assert_int_equal(graph_put_edge(&writer, edge->from, edge->to,
+                                                edge->label, edge->value,
+                                                &outcome),
+                                 ST_OK);
+                expected += outcome != OUTCOME_EXISTS;
+            }
+            store_commit(by_one);
+            for (int undone = 1; undone >= 0; undone--) {
+                store_begin(at_once);
+                graph_writer_open(at_once, many, &writer);
+                assert_int_equal(
+                    graph_put_edges(&writer, edges, MANY, &changed, &index),
+                    ST_OK);
+                assert_int_equal(changed, expected);
+                if (!undone)
+                    break;
+                store_rollback(at_once);
+                assert_true(digest_equal(table_digest(many), before));
+                expect_sound(at_once, many);
+            }
+            store_commit(at_once);
+            assert_true(digest_equal(table_digest(many), table_digest(one)));
+            expect_sound(at_once, many);
+        }
+        store_free(by_one);
+        store_free(at_once);
+    }
+    buffer_free(&keys);
+    free(edges);
 }
 
 static void contracted_edges_are_merged_by_the_rule(void **state)
@@ -986,6 +1146,7 @@ int main(void)
         cmocka_unit_test(snapshots_and_forks_are_graphs_too),
         cmocka_unit_test(whatever_allocation_fails_nothing_has_changed),
         cmocka_unit_test(to_expand_undoes_to_contract),
+        cmocka_unit_test(many_edges_at_once_are_as_one_by_one),
         cmocka_unit_test(contracted_edges_are_merged_by_the_rule),
         cmocka_unit_test(weights_are_numbers_by_the_rule_of_the_graph),
         cmocka_unit_test(parts_have_names_that_are_keys),

@@ -329,6 +329,7 @@ static void expect_runs(const struct tree_root *root, const struct model *model)
                 assert_memory_equal(key.second.data + run.infix.size,
                                     row + run.first_width, second);
         }
+        assert_int_equal(tree_cursor_skip_run(&cursor), at < model->count);
     }
     assert_int_equal(at, model->count);
 }
@@ -435,6 +436,7 @@ struct world {
     struct mem mem;
     struct epochs epochs;
     struct tree tree;
+    struct tree_path path; /* of the tree, as long as it leads somewhere */
     struct model model;
     struct frozen frozen[4];
     struct random random;
@@ -455,11 +457,27 @@ static void expect_unchanged(const struct world *world, struct tree_root root,
     expect_valid(&world->tree);
 }
 
+/* Half of the time by the path that the last one left. */
+static enum status put(struct world *world, struct tree_key key,
+                       struct bytes value, bool keep, bool near,
+                       struct buffer *old, struct tree_change *ret)
+{
+    struct tree *tree = &world->tree;
+
+    if (near)
+        return keep ? tree_add_near(tree, &world->path, key, value, ret)
+                    : tree_put_near(tree, &world->path, key, value, ret);
+    world->path.depth = 0;
+    return keep ? tree_add(tree, key, value, ret)
+                : tree_put(tree, key, value, old, ret);
+}
+
 static void step_put(struct world *world)
 {
     struct tree_key key = make_key(&world->random, &world->keys);
     struct bytes value = make_value(&world->random, world->value_kind);
     bool keep = random_below(&world->random, 4) == 0;
+    bool near = random_below(&world->random, 2) == 0;
     bool alone = model_alone(&world->model, key);
     struct mem old_mem;
     struct buffer old = BUFFER(&old_mem);
@@ -475,8 +493,7 @@ static void step_put(struct world *world)
         enum status st;
 
         mem_fail_at(&world->mem, nth, false);
-        st = keep ? tree_add(&world->tree, key, value, &change)
-                  : tree_put(&world->tree, key, value, &old, &change);
+        st = put(world, key, value, keep, near, &old, &change);
         mem_fail_at(&world->mem, 0, false);
         if (st == ST_OK)
             break;
@@ -486,7 +503,7 @@ static void step_put(struct world *world)
     assert_int_equal(change.existed, existed);
     if (!existed)
         assert_int_equal(change.first_alone, alone);
-    if (existed && !keep) {
+    if (existed && !keep && !near) {
         assert_int_equal(change.old.size, world->model.entries[at].value_size);
         if (change.old.size)
             assert_memory_equal(change.old.data, world->model.entries[at].value,
@@ -518,6 +535,7 @@ static void step_delete(struct world *world)
         enum status st;
 
         mem_fail_at(&world->mem, nth, false);
+        world->path.depth = 0;
         st = tree_delete(&world->tree, key, NULL, &change);
         mem_fail_at(&world->mem, 0, false);
         if (st == ST_OK)
@@ -529,6 +547,24 @@ static void step_delete(struct world *world)
     if (existed) {
         assert_int_equal(change.first_alone, alone);
         model_delete(&world->model, at);
+    }
+}
+
+/* What the model has is found by a path, and nothing else is. */
+static void step_get(struct world *world)
+{
+    for (int i = 0; i < 4; i++) {
+        struct tree_key key = make_key(&world->random, &world->keys);
+        struct bytes value;
+        size_t at;
+        bool found =
+            tree_get_near(&world->tree.root, &world->path, key, &value);
+
+        assert_int_equal(found, model_has(&world->model, key, &at));
+        if (found)
+            assert_true(bytes_equal(
+                value, bytes_of(world->model.entries[at].value,
+                                world->model.entries[at].value_size)));
     }
 }
 
@@ -566,6 +602,8 @@ static void world_run(struct world *world, int steps, int check_every)
 
         if (dice < 2)
             step_snapshot(world);
+        else if (dice < 10)
+            step_get(world);
         else if (dice < (growing ? 80 : 25))
             step_put(world);
         else
@@ -680,6 +718,86 @@ static void a_hundred_thousand_pairs(void **state)
     assert_int_equal(world.tree.root.count, 0);
     assert_null(world.tree.root.node);
     assert_int_equal(world.mem.used, 0);
+}
+
+/* In rising order by a path, a few at a time, as a batch comes. */
+static void ascending_runs_by_a_path(void **state)
+{
+    enum { RUN = 200, RUNS = 200 };
+    struct mem mem;
+    struct epochs epochs;
+    struct tree tree;
+    struct random random;
+
+    (void)state;
+    random_init(&random, random_seed());
+    mem_init(&mem, 0);
+    epochs_init(&epochs, &mem);
+    tree_init(&tree, &epochs);
+    for (uint64_t run = 0; run < RUNS; run++) {
+        struct tree_path path = {.depth = 0};
+        uint64_t step = 1 + random_below(&random, 1000);
+        uint64_t n = random_below(&random, 100000);
+        uint64_t before = tree.root.count;
+        uint64_t fresh = 0;
+
+        for (int i = 0; i < RUN; i++, n += 1 + random_below(&random, step)) {
+            uint8_t raw[16];
+            struct tree_key key = {bytes_of(raw, make_integer(raw, n)),
+                                   bytes_of(NULL, 0)};
+            bool there = tree_get(&tree.root, key, NULL);
+            struct tree_change change;
+
+            assert_int_equal(tree_get_near(&tree.root, &path, key, NULL),
+                             there);
+            assert_int_equal(
+                tree_add_near(&tree, &path, key, bytes_of(NULL, 0), &change),
+                ST_OK);
+            assert_int_equal(change.existed, there);
+            assert_true(tree_get(&tree.root, key, NULL));
+            fresh += !there;
+        }
+        assert_int_equal(tree.root.count, before + fresh);
+        expect_valid(&tree);
+    }
+    tree_clear(&tree);
+    assert_int_equal(mem.used, 0);
+}
+
+/* Both halves of a page share more than the page did: a first component and
+ * the beginnings of its seconds. */
+static void halves_of_a_page_share_what_they_can(void **state)
+{
+    enum { FIRSTS = 300, SECONDS = 300, COUNT = FIRSTS * SECONDS };
+    struct mem mem;
+    struct epochs epochs;
+    struct tree tree;
+
+    (void)state;
+    mem_init(&mem, 0);
+    epochs_init(&epochs, &mem);
+    tree_init(&tree, &epochs);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        uint64_t n = i * 48271 % COUNT; /* each once, in no order */
+        uint64_t first = 1000 + n / SECONDS;
+        uint8_t raw[2][16];
+        struct tree_key key = {
+            bytes_of(raw[0], make_integer(raw[0], first)),
+            bytes_of(raw[1],
+                     make_integer(raw[1], first << 24 | n % SECONDS << 8 | 1))};
+        struct tree_change change;
+
+        assert_int_equal(tree_add(&tree, key, bytes_of(NULL, 0), &change),
+                         ST_OK);
+    }
+    expect_valid(&tree);
+    assert_int_equal(tree.root.count, COUNT);
+    assert_int_equal(tree.root.first_count, FIRSTS);
+    /* Of each key three bytes are kept, and pages are two thirds full; without
+     * what only a half shares it would be eight bytes. */
+    assert_true(tree.bytes < 5 * COUNT);
+    tree_clear(&tree);
+    assert_int_equal(mem.used, 0);
 }
 
 /* Keys that arrive in order leave full pages behind, from both ends. */
@@ -954,6 +1072,8 @@ int main(void)
         cmocka_unit_test(keys_of_all_shapes),
         cmocka_unit_test(every_allocation_fails_once),
         cmocka_unit_test(a_hundred_thousand_pairs),
+        cmocka_unit_test(ascending_runs_by_a_path),
+        cmocka_unit_test(halves_of_a_page_share_what_they_can),
         cmocka_unit_test(sorted_input_fills_pages),
         cmocka_unit_test(bulk_load_equals_inserting),
         cmocka_unit_test(bulk_load_refuses_what_does_not_ascend),
