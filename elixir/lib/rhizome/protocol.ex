@@ -18,6 +18,9 @@ defmodule Rhizome.Protocol do
   @etf 131
   @compressed 80
   @integer 98
+  @small_integer 97
+  @binary 109
+  @small_atom 119
   @small_big 110
   @small_tuple 104
   @list 108
@@ -132,7 +135,37 @@ defmodule Rhizome.Protocol do
           | {:ok, [term()], term()}
           | {:ok, [term()], term(), why :: atom()}
           | {:error, Error.t()}
+  def decode_answer(<<@etf, @small_tuple, 2, @small_atom, 2, "ok", result::binary>> = answer) do
+    case decode_result(result) do
+      :other -> decode_any(answer)
+      ok -> ok
+    end
+  end
+
   def decode_answer(<<@etf, tag, _rest::binary>> = answer) when tag != @compressed do
+    decode_any(answer)
+  end
+
+  # The answers of most point reads. Each atom that binary_to_term/1 meets is looked up
+  # in the VM's table of atoms, under a lock that all schedulers share: of what such a
+  # read costs the VM that was a twentieth.
+  defp decode_result(<<@small_tuple, 2, @small_atom, 5, "value", value::binary>>) do
+    case value do
+      <<@small_integer, integer>> -> {:ok, {:value, integer}}
+      <<@integer, integer::signed-32>> -> {:ok, {:value, integer}}
+      <<@binary, size::32, bytes::binary-size(size)>> -> {:ok, {:value, :binary.copy(bytes)}}
+      _other -> :other
+    end
+  end
+
+  defp decode_result(<<@small_atom, 4, "none">>), do: {:ok, :none}
+  defp decode_result(<<@small_atom, 4, "true">>), do: {:ok, true}
+  defp decode_result(<<@small_atom, 5, "false">>), do: {:ok, false}
+  defp decode_result(<<@small_integer, integer>>), do: {:ok, integer}
+  defp decode_result(<<@integer, integer::signed-32>>), do: {:ok, integer}
+  defp decode_result(_other), do: :other
+
+  defp decode_any(answer) do
     case :erlang.binary_to_term(answer) do
       {:ok, _result} = ok -> ok
       {:ok, items, _next} = page when is_list(items) -> page

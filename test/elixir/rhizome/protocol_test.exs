@@ -1,6 +1,8 @@
 defmodule Rhizome.ProtocolTest do
   use ExUnit.Case, async: true
 
+  import Bitwise
+
   alias Rhizome.Protocol
 
   test "a frame is the term that PROTOCOL.md describes" do
@@ -42,6 +44,26 @@ defmodule Rhizome.ProtocolTest do
     assert decode({:ok, [1], :done}) == {:ok, [1], :done}
     assert {:error, error} = decode({:error, {:no_table, "none", %{table: :t}}})
     assert %Rhizome.Error{code: :no_table, message: "none", details: %{table: :t}} = error
+  end
+
+  # The daemon writes atoms as small UTF-8 ones, which this VM may not do itself.
+  test "answers to point reads come back as the VM decodes them" do
+    values = [0, 255, 256, -1, 2_147_483_647, -2_147_483_648, 1 <<< 40, 1.5, "", "text"]
+    values = values ++ [:none, :other, {1, "two"}, [1, 2], %{a: 1}, :binary.copy("x", 300)]
+
+    atoms =
+      for name <- ["none", "true", "false", "pong"], do: <<119, byte_size(name), name::binary>>
+
+    results =
+      for value <- values, prefix <- ["", <<104, 2, 119, 5, "value">>] do
+        <<131, encoded::binary>> = :erlang.term_to_binary(value)
+        prefix <> encoded
+      end
+
+    for result <- results ++ atoms do
+      answer = <<131, 104, 2, 119, 2, "ok", result::binary>>
+      assert Protocol.decode_answer(answer) === :erlang.binary_to_term(answer)
+    end
   end
 
   defp decode(term), do: Protocol.decode_answer(:erlang.term_to_binary(term))
