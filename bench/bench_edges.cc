@@ -255,7 +255,7 @@ int main(int argc, char **argv)
 {
     options options =
         parse_options(argc, argv, "A graph in a store: bytes, in and out.");
-    unsigned rounds = options.rounds ? options.rounds : options.quick ? 3 : 5;
+    unsigned rounds = options.rounds ? options.rounds : options.quick ? 1 : 5;
 
     for (uint64_t n : options.sizes.empty() ? std::vector<uint64_t>{1000000}
                                             : options.sizes) {
@@ -283,7 +283,7 @@ int main(int argc, char **argv)
                      [&](recorder &recorder) { run_large(recorder, edges); }}});
     }
     if (any_wanted(options, {"import_edges", "import_edges_cpu"})) {
-        uint64_t n = 4000000;
+        uint64_t n = options.quick ? 1000000 : 4000000;
         edges edges = random_edges(n, n / 8);
 
         run_rounds(options, "graph", n, rounds,

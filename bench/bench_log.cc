@@ -42,7 +42,7 @@ namespace
 /* --- frames --------------------------------------------------------------- */
 
 /* {insert, bench, fwd, {Key, Value}}: 13 bytes and 100. */
-void put_large(bytes &out, splitmix64 &random)
+void put_large(message &out, splitmix64 &random)
 {
     char key[16];
     uint64_t value[13];
@@ -59,7 +59,7 @@ void put_large(bytes &out, splitmix64 &random)
     put_binary(out, value, 100);
 }
 
-void put_small(bytes &out, splitmix64 &random)
+void put_small(message &out, splitmix64 &random)
 {
     uint8_t room[64];
     uint64_t src = random.below(125000), dst = random.below(1000000);
@@ -69,9 +69,9 @@ void put_small(bytes &out, splitmix64 &random)
 }
 
 /* A frame of `count` requests. */
-bytes make_frame(splitmix64 &random, bool small, unsigned count)
+message make_frame(splitmix64 &random, bool small, unsigned count)
 {
-    bytes out = frame_begin(count);
+    message out = frame_begin(count);
 
     for (uint32_t id = 0; id < count; id++) {
         put_request_head(out, id);
@@ -81,9 +81,9 @@ bytes make_frame(splitmix64 &random, bool small, unsigned count)
     return out;
 }
 
-bytes create_frame(bool small)
+message create_frame(bool small)
 {
-    bytes out = {0, 0, 0, 0, 131};
+    message out = {0, 0, 0, 0, 131};
 
     put_request_head(out, 0);
     out.insert(out.end(), {104, 4});
@@ -110,10 +110,10 @@ const load loads[] = {
     {"_64_small", true, 64, 0},
 };
 
-std::vector<bytes> make_frames(const load &load, uint64_t n)
+std::vector<message> make_frames(const load &load, uint64_t n)
 {
     splitmix64 random(42);
-    std::vector<bytes> frames;
+    std::vector<message> frames;
 
     for (uint64_t i = 0; i < n / load.frame; i++)
         frames.push_back(make_frame(random, load.small, load.frame));
@@ -125,7 +125,7 @@ void run_commands(recorder &recorder, const load &load, uint64_t n)
 {
     uint64_t sent = 0;
 
-    for (const bytes &frame : make_frames(load, n))
+    for (const message &frame : make_frames(load, n))
         sent += frame.size();
     recorder.add(std::string("log_bytes") + load.suffix, "bytes", "bytes",
                  (double)sent / (double)(n / load.frame * load.frame));
@@ -136,7 +136,7 @@ void run_daemon(recorder &recorder, bool logged, const load &load, uint64_t n)
     std::string suffix = load.suffix;
     directory directory;
     std::vector<std::string> options;
-    std::vector<bytes> frames = make_frames(load, n);
+    std::vector<message> frames = make_frames(load, n);
 
     if (logged)
         options = {"--dir",         directory.path(),     "--sync",
@@ -145,7 +145,7 @@ void run_daemon(recorder &recorder, bool logged, const load &load, uint64_t n)
     daemon_process daemon(options);
 
     daemon.call(create_frame(load.small), 1, 0);
-    for (const bytes &frame : frames)
+    for (const message &frame : frames)
         daemon.call(frame, load.frame, load.unwaited);
     uint64_t count = frames.size() * load.frame;
     double cpu = daemon.finish();
@@ -197,9 +197,10 @@ int main(int argc, char **argv)
 {
     options options = parse_options(
         argc, argv, "What a term log costs, and how fast it comes back.");
-    unsigned rounds = options.quick ? 3 : 5;
-    uint64_t n = options.sizes.empty() ? 1000000 : options.sizes[0];
-    uint64_t mutations = options.quick ? n / 2 : n;
+    unsigned rounds = options.quick ? 1 : 5;
+    uint64_t n = !options.sizes.empty() ? options.sizes[0]
+                 : options.quick        ? 500000
+                                        : 1000000;
 
     signal(SIGPIPE, SIG_IGN);
     for (const load &load : loads) {
@@ -208,18 +209,16 @@ int main(int argc, char **argv)
         if (!wanted(options, "termlog", "log_interval_cpu" + suffix) &&
             !wanted(options, "termlog", "log_bytes" + suffix))
             continue;
-        run_rounds(options, "termlog", mutations, rounds,
-                   {{"rhizome",
-                     [=](recorder &recorder) {
-                         run_daemon(recorder, true, load, mutations);
-                     }},
-                    {"none",
-                     [=](recorder &recorder) {
-                         run_daemon(recorder, false, load, mutations);
-                     }},
-                    {"commands", [=](recorder &recorder) {
-                         run_commands(recorder, load, mutations);
-                     }}});
+        run_rounds(
+            options, "termlog", n, rounds,
+            {{"rhizome",
+              [=](recorder &recorder) { run_daemon(recorder, true, load, n); }},
+             {"none",
+              [=](recorder &recorder) {
+                  run_daemon(recorder, false, load, n);
+              }},
+             {"commands",
+              [=](recorder &recorder) { run_commands(recorder, load, n); }}});
     }
     for (bool checkpoint : {true, false})
         if (wanted(options, "termlog",

@@ -21,8 +21,7 @@
 #include <csignal>
 #include <ctime>
 
-#include "daemon.h"
-#include "harness.h"
+#include "frames.h"
 
 using namespace bench;
 
@@ -40,100 +39,10 @@ double now_us()
     return 1e6 * (double)time.tv_sec + 1e-3 * (double)time.tv_nsec;
 }
 
-void put_integer(bytes &out, uint64_t value)
-{
-    out.push_back(98);
-    put32(out, (uint32_t)value);
-}
-
-void put_pair(bytes &out, const pair &pair)
-{
-    out.insert(out.end(), {104, 2});
-    put_integer(out, pair.src);
-    put_integer(out, pair.dst);
-}
-
-bytes create_frame()
-{
-    bytes out = frame_begin(1);
-
-    put_request_head(out, 0);
-    out.insert(out.end(), {104, 4});
-    put_atom(out, "create_table");
-    put_atom(out, "bench");
-    put_atom(out, "many_to_many");
-    out.insert(out.end(), {116, 0, 0, 0, 0});
-    frame_end(out);
-    return out;
-}
-
-bytes insert_frame(const pair *pairs, size_t count)
-{
-    bytes out = frame_begin(1);
-
-    put_request_head(out, 0);
-    out.insert(out.end(), {104, 4});
-    put_atom(out, "insert_all");
-    put_atom(out, "bench");
-    put_atom(out, "fwd");
-    out.push_back(108);
-    put32(out, (uint32_t)count);
-    for (size_t i = 0; i < count; i++)
-        put_pair(out, pairs[i]);
-    out.push_back(106);
-    frame_end(out);
-    return out;
-}
-
-/* {member, bench, fwd, Pair} */
-bytes read_frame(const pair &pair)
-{
-    bytes out = frame_begin(1);
-
-    put_request_head(out, READ_ID);
-    out.insert(out.end(), {104, 4});
-    put_atom(out, "member");
-    put_atom(out, "bench");
-    put_atom(out, "fwd");
-    put_pair(out, pair);
-    frame_end(out);
-    return out;
-}
-
-/* {with, #{deadline => infinity ...}, Op} up to Op, with `more` options. */
-void put_with(bytes &out, uint32_t more)
-{
-    out.insert(out.end(), {104, 3});
-    put_atom(out, "with");
-    out.push_back(116);
-    put32(out, 1 + more);
-    put_atom(out, "deadline");
-    put_atom(out, "infinity");
-}
-
-/* {scan, bench, fwd, elements, asc, {pos, N}, none, 1000} */
-bytes page_frame(uint64_t position)
-{
-    bytes out = frame_begin(1);
-
-    put_request_head(out, LONG_ID);
-    put_with(out, 0);
-    out.insert(out.end(), {104, 8});
-    for (const char *word : {"scan", "bench", "fwd", "elements", "asc"})
-        put_atom(out, word);
-    out.insert(out.end(), {104, 2});
-    put_atom(out, "pos");
-    put_integer(out, position);
-    put_atom(out, "none");
-    put_integer(out, PAGE);
-    frame_end(out);
-    return out;
-}
-
 /* {count, bench, fwd, none, none} where value < 0: all are looked at. */
-bytes count_frame()
+message count_frame()
 {
-    bytes out = frame_begin(1);
+    message out = frame_begin(1);
 
     put_request_head(out, LONG_ID);
     put_with(out, 1);
@@ -147,13 +56,6 @@ bytes count_frame()
         put_atom(out, word);
     frame_end(out);
     return out;
-}
-
-/* Is it {ok, ...}? */
-void expect_ok(const uint8_t *term)
-{
-    if (memcmp(term + 2, "\x77\x02ok", 4) != 0)
-        die("the daemon answered an error");
 }
 
 enum work { IDLE, SCAN, COUNT };
@@ -179,7 +81,8 @@ class long_work
             return;
         if (work_ == SCAN && position_ + PAGE > n_)
             position_ = 0;
-        daemon_.send(work_ == SCAN ? page_frame(position_) : count_);
+        daemon_.send(work_ == SCAN ? page_frame(LONG_ID, position_, PAGE)
+                                   : count_);
         position_ += PAGE;
         waiting_ = true;
     }
@@ -198,7 +101,7 @@ class long_work
     daemon_process &daemon_;
     work work_;
     uint64_t n_;
-    bytes count_;
+    message count_;
     uint64_t position_ = 0;
     uint64_t done_ = 0; /* pairs */
     bool waiting_ = false;
@@ -218,7 +121,8 @@ void measure_reads(recorder &recorder, daemon_process &daemon, work work,
     splitmix64 random(7);
 
     for (uint64_t i = 0; i < reads; i++) {
-        bytes frame = read_frame(pairs[random.below(pairs.size())]);
+        message frame = pairs_frame("member", READ_ID,
+                                    &pairs[random.below(pairs.size())], 1);
         double began = now_us();
         bool found = false;
 
@@ -265,7 +169,7 @@ int main(int argc, char **argv)
 {
     options options = parse_options(
         argc, argv, "Point reads while the daemon has long ones to do.");
-    unsigned rounds = options.quick ? 3 : 5;
+    unsigned rounds = options.quick ? 1 : 5;
     uint64_t n = !options.sizes.empty() ? options.sizes[0]
                  : options.quick        ? 1000000
                                         : 10000000;
@@ -291,7 +195,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < pairs.size(); i += PAGE)
         daemon.call(insert_frame(&pairs[i], std::min(PAGE, pairs.size() - i)),
                     1, 2);
-    daemon.call(read_frame(pairs[0]), 1, 0);
+    daemon.call(pairs_frame("member", READ_ID, &pairs[0], 1), 1, 0);
 
     if (any(0, 2))
         run_rounds(options, "snapshots", n, rounds,

@@ -24,11 +24,6 @@
 
 using namespace bench;
 
-static double each(uint64_t began, uint64_t count)
-{
-    return (double)(cpu_ns() - began) / (double)count;
-}
-
 static struct snapshot *take(struct store *store)
 {
     struct snapshot *snapshot;
@@ -182,7 +177,7 @@ int main(int argc, char **argv)
 {
     options options =
         parse_options(argc, argv, "What snapshots and forks cost a store.");
-    unsigned rounds = options.quick ? 3 : 5;
+    unsigned rounds = options.quick ? 1 : 5;
     uint64_t n = !options.sizes.empty() ? options.sizes[0]
                  : options.quick        ? 1000000
                                         : 10000000;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <fstream>
 #include <string>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -18,22 +20,23 @@
 namespace bench
 {
 
-using bytes = std::vector<uint8_t>;
+/* As it travels: a frame, or what becomes one. */
+using message = std::vector<uint8_t>;
 
-inline void put32(bytes &out, uint32_t value)
+inline void put32(message &out, uint32_t value)
 {
     for (int shift = 24; shift >= 0; shift -= 8)
         out.push_back((uint8_t)(value >> shift));
 }
 
-inline void put_atom(bytes &out, const char *name)
+inline void put_atom(message &out, const char *name)
 {
     out.push_back(119);
     out.push_back((uint8_t)strlen(name));
     out.insert(out.end(), name, name + strlen(name));
 }
 
-inline void put_binary(bytes &out, const void *data, size_t size)
+inline void put_binary(message &out, const void *data, size_t size)
 {
     const uint8_t *p = (const uint8_t *)data;
 
@@ -42,7 +45,7 @@ inline void put_binary(bytes &out, const void *data, size_t size)
     out.insert(out.end(), p, p + size);
 }
 
-inline void put_request_head(bytes &out, uint32_t id)
+inline void put_request_head(message &out, uint32_t id)
 {
     out.insert(out.end(), {104, 2, 98});
     put32(out, id);
@@ -50,15 +53,15 @@ inline void put_request_head(bytes &out, uint32_t id)
 
 /* A frame for requests, whose count is known before; and its length, at last.
  */
-inline bytes frame_begin(uint32_t count)
+inline message frame_begin(uint32_t count)
 {
-    bytes out = {0, 0, 0, 0, 131, 108};
+    message out = {0, 0, 0, 0, 131, 108};
 
     put32(out, count);
     return out;
 }
 
-inline void frame_end(bytes &out)
+inline void frame_end(message &out)
 {
     out.push_back(106);
     for (int i = 0; i < 4; i++)
@@ -68,7 +71,9 @@ inline void frame_end(bytes &out)
 class daemon_process
 {
   public:
-    explicit daemon_process(const std::vector<std::string> &options)
+    /* With `under` that program runs the daemon: valgrind, for example. */
+    explicit daemon_process(const std::vector<std::string> &options,
+                            const std::vector<std::string> &under = {})
     {
         const char *path = getenv("RHIZOME_EXECUTABLE");
         std::vector<char *> argv;
@@ -76,6 +81,8 @@ class daemon_process
 
         if (!path)
             die("RHIZOME_EXECUTABLE must name the daemon");
+        for (const std::string &word : under)
+            argv.push_back((char *)word.c_str());
         if (pipe(in) || pipe(out))
             die("pipe: %s", strerror(errno));
         argv.push_back((char *)path);
@@ -89,7 +96,7 @@ class daemon_process
             dup2(out[1], 1);
             close(in[1]);
             close(out[0]);
-            execv(path, argv.data());
+            execvp(argv[0], argv.data());
             _exit(127);
         }
         close(in[0]);
@@ -99,7 +106,7 @@ class daemon_process
         take(0); /* hello */
     }
 
-    void send(const bytes &frame)
+    void send(const message &frame)
     {
         for (size_t at = 0; at < frame.size();) {
             ssize_t n = write(to_, frame.data() + at, frame.size() - at);
@@ -112,7 +119,7 @@ class daemon_process
 
     /* Sends a frame of `count` requests and waits until no more than `left`
      * requests are unanswered. */
-    void call(const bytes &frame, unsigned count, unsigned left)
+    void call(const message &frame, unsigned count, unsigned left)
     {
         send(frame);
         waiting_ += count;
@@ -121,10 +128,12 @@ class daemon_process
     }
 
     /* Takes a frame of replies: calls `reply` with the id and the term of each,
-     * which has no version byte. */
-    template <class F> void receive(F reply)
+     * which has no version byte. How many there were, none if the frame begins
+     * with an event. */
+    template <class F> unsigned receive(F reply)
     {
         uint32_t size, count;
+        unsigned replies = 0;
         const uint8_t *p;
 
         fill(4);
@@ -139,8 +148,32 @@ class daemon_process
             p += p[2] == 97 ? 4 : 7;
             reply(id, p + 6);
             p += 5 + get32(p + 1);
+            replies++;
         }
         at_ += 4 + size;
+        return replies;
+    }
+
+    /* CPU time that it has taken so far, in ns. */
+    uint64_t cpu_ns() const
+    {
+        struct timespec now;
+        clockid_t clock;
+
+        if (clock_getcpuclockid(pid_, &clock) || clock_gettime(clock, &now))
+            die("the daemon has no clock");
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+
+    /* Its resident set. */
+    size_t resident_bytes() const
+    {
+        std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
+        size_t total, resident;
+
+        if (!(file >> total >> resident))
+            die("the daemon is gone");
+        return resident * (size_t)sysconf(_SC_PAGESIZE);
     }
 
     /* Ends it in order: its CPU time in ns. */
@@ -209,7 +242,7 @@ class daemon_process
     int to_;
     int from_;
     unsigned waiting_ = 0;
-    bytes buffer_;
+    message buffer_;
     size_t at_ = 0;
 };
 

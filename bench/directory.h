@@ -39,15 +39,24 @@ class directory
     }
     uint64_t log_bytes() const
     {
+        return file_bytes("log-");
+    }
+    uint64_t checkpoint_bytes() const
+    {
+        return file_bytes("ckpt-");
+    }
+
+  private:
+    uint64_t file_bytes(const char *prefix) const
+    {
         uint64_t bytes = 0;
 
         for (const auto &entry : std::filesystem::directory_iterator(path_))
-            if (entry.path().filename().string().rfind("log-", 0) == 0)
+            if (entry.path().filename().string().rfind(prefix, 0) == 0)
                 bytes += entry.file_size();
         return bytes;
     }
 
-  private:
     std::string path_;
 };
 

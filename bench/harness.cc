@@ -167,6 +167,8 @@ void run_rounds(const options &options, const std::string &suite, uint64_t n,
         for (const subject &subject : subjects) {
             const auto &some = options.subjects;
 
+            if (round >= subject.rounds_max)
+                continue;
             if (!some.empty() &&
                 std::find(some.begin(), some.end(), subject.name) == some.end())
                 continue;
@@ -228,15 +230,12 @@ size_t resident_bytes()
 
 std::vector<pair> random_pairs(uint64_t n)
 {
-    splitmix64 random(42);
+    pair_source source(n);
     std::vector<pair> pairs;
 
     pairs.reserve(n);
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t src = random.below(n / 8);
-
-        pairs.push_back({src, random.below(n)});
-    }
+    for (uint64_t i = 0; i < n; i++)
+        pairs.push_back(source.next());
     return pairs;
 }
 

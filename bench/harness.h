@@ -58,6 +58,7 @@ class recorder
 struct subject {
     std::string name;
     std::function<void(recorder &)> run;
+    unsigned rounds_max = ~0u; /* slow ones may have fewer than the others */
 };
 
 /*
@@ -69,6 +70,12 @@ void run_rounds(const options &options, const std::string &suite, uint64_t n,
 
 /* CPU time of this process, in ns. */
 uint64_t cpu_ns();
+
+/* What each of `count` operations took since cpu_ns() gave `began`. */
+inline double each(uint64_t began, uint64_t count)
+{
+    return (double)(cpu_ns() - began) / (double)count;
+}
 
 /* Gives free memory back to the system, then the resident set in bytes. */
 size_t resident_bytes();
@@ -124,8 +131,27 @@ struct pair {
 /*
  * The workload: `n` pairs in random order, src uniform in 0..n/8, dst uniform
  * in 0..n, so that a src has 8 partners on average. A few in a million are
- * equal.
+ * equal. One after the other, for those who cannot hold them all.
  */
+class pair_source
+{
+  public:
+    explicit pair_source(uint64_t n) : random_(42), n_(n)
+    {
+    }
+    pair next()
+    {
+        uint64_t src = random_.below(n_ / 8);
+
+        return {src, random_.below(n_)};
+    }
+
+  private:
+    splitmix64 random_;
+    uint64_t n_;
+};
+
+/* All of them. */
 std::vector<pair> random_pairs(uint64_t n);
 
 } // namespace bench

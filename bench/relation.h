@@ -5,52 +5,16 @@
 #ifndef RHIZOME_BENCH_RELATION_H
 #define RHIZOME_BENCH_RELATION_H
 
-#include "core.h"
-#include "harness.h"
+#include "keys.h"
 
 namespace bench
 {
 
-struct encoded_pair {
-    uint8_t first_size;
-    uint8_t second_size;
-    uint8_t data[14];
-
-    struct bytes first() const
-    {
-        return bytes_of(data, first_size);
-    }
-    struct bytes second() const
-    {
-        return bytes_of(data + first_size, second_size);
-    }
-};
+using encoded_pair = encoded_ints;
 
 inline std::vector<encoded_pair> encode_all(const std::vector<pair> &pairs)
 {
-    struct mem mem;
-    std::vector<encoded_pair> keys;
-
-    mem_init(&mem, 0);
-    struct buffer scratch = {&mem, nullptr, 0, 0};
-    keys.reserve(pairs.size());
-    for (const pair &pair : pairs) {
-        encoded_pair key = {};
-
-        scratch.size = 0;
-        if (key_encode_u64(pair.src, &scratch) < 0)
-            die("key_encode_u64 failed");
-        key.first_size = (uint8_t)scratch.size;
-        if (key_encode_u64(pair.dst, &scratch) < 0)
-            die("key_encode_u64 failed");
-        key.second_size = (uint8_t)(scratch.size - key.first_size);
-        if (scratch.size > sizeof(key.data))
-            die("a key does not fit its slot");
-        memcpy(key.data, scratch.data, scratch.size);
-        keys.push_back(key);
-    }
-    buffer_free(&scratch);
-    return keys;
+    return convert_all<encoded_pair>(pairs);
 }
 
 /* One table of our store. */

@@ -25,8 +25,10 @@ echo = System.fetch_env!("RHIZOME_BENCH_ECHO")
 n = 1_000_000
 vertices = 125_000
 batch = 10_000
-rounds = if options.quick, do: 3, else: 5
-calls = 5_000
+rounds = if options.quick, do: 2, else: 5
+calls = if options.quick, do: 1_000, else: 5_000
+# Many short rounds: a call takes as long as the machine takes to wake up.
+hop_rounds = if options.quick, do: 5, else: 15
 
 defmodule Bench.Graph do
   # `count` edges from and to 1..vertices; the same on every run.
@@ -164,7 +166,7 @@ if Enum.any?(reads, &Bench.wanted?(options, [&1])) do
   one = fn i -> elem(of_8, rem(i, tuple_size(of_8))) end
   any = fn i -> rem(i * 7919, vertices) + 1 end
 
-  for i <- 1..1000 do
+  for i <- 1..if(options.quick, do: 100, else: 1000) do
     expected = Enum.sort(EtsGraph.two_hop(ordered, any.(i)))
     ^expected = Enum.sort(EtsGraph.two_hop(bag, any.(i)))
     ^expected = Enum.sort(Graph.k_hop(graph, [any.(i)], 2))
@@ -175,8 +177,7 @@ if Enum.any?(reads, &Bench.wanted?(options, [&1])) do
 
   {:ok, server} = Bench.Echo.start_link(echo)
 
-  # Many short rounds: a call takes as long as the machine takes to wake up.
-  Bench.run(options, ["one_hop"], n, 3 * rounds, [
+  Bench.run(options, ["one_hop"], n, hop_rounds, [
     {"rhizome",
      fn ->
        p50.("one_hop", calls, fn i ->
@@ -196,7 +197,7 @@ if Enum.any?(reads, &Bench.wanted?(options, [&1])) do
     {"ets_bag", fn -> p50.("one_hop", calls, &EtsGraph.neighbors(bag, one.(&1))) end}
   ])
 
-  Bench.run(options, ["two_hop"], n, 3 * rounds, [
+  Bench.run(options, ["two_hop"], n, hop_rounds, [
     {"rhizome", fn -> p50.("two_hop", calls, &Graph.k_hop(graph, [any.(&1)], 2)) end},
     {"ets", fn -> p50.("two_hop", calls, &EtsGraph.two_hop(ordered, any.(&1))) end},
     {"ets_bag", fn -> p50.("two_hop", calls, &EtsGraph.two_hop(bag, any.(&1))) end},
@@ -263,11 +264,12 @@ for {case_name, order, callers} <- [
       {"graph_batch_grouped", :grouped, 4},
       {"graph_batch_grouped_1", :grouped, 1}
     ],
-    Bench.wanted?(options, [case_name]) do
+    Bench.wanted?(options, [case_name]),
+    case_name == "graph_batch" or not options.quick or options.names != [] do
   edges = if order == :grouped, do: Enum.sort(edges), else: edges
   chunks = Enum.chunk_every(edges, batch)
 
-  Bench.run(options, [case_name], n, rounds, [
+  Bench.run(options, [case_name], n, if(options.quick, do: 1, else: rounds), [
     {"rhizome",
      fn ->
        {store, graph} = start.()

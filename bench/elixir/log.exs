@@ -8,28 +8,22 @@
 # Each caller puts 100 bytes under a key of 13, again and again, and waits for
 # the answer. Redis gets one connection a caller. Both write below TMPDIR.
 
-Code.require_file("support.exs", __DIR__)
+for file <- ~w(support server redis), do: Code.require_file("#{file}.exs", __DIR__)
 
 options = Bench.parse("termlog", System.argv())
-duration = if options.quick, do: 1_000, else: 3_000
-rounds = if options.quick, do: 3, else: 5
+duration = if options.quick, do: 400, else: 2_000
+rounds = if options.quick, do: 2, else: 5
 value = :binary.copy("v", 100)
-
-directory = fn ->
-  path = Path.join(System.tmp_dir!(), "rhizome-bench-#{System.unique_integer([:positive])}")
-  File.mkdir_p!(path)
-  path
-end
 
 key = fn i -> "key:" <> String.pad_leading(Integer.to_string(rem(i, 1_000_000_000)), 9, "0") end
 
 measure = fn case_name, callers, put ->
-  Bench.throughput(callers, 300, put)
+  Bench.throughput(callers, div(duration, 10), put)
   [{case_name, "ops_per_s", Bench.throughput(callers, duration, put)}]
 end
 
 rhizome = fn case_name, callers, start_options ->
-  path = directory.()
+  path = Bench.Server.new_directory()
 
   start_options = if start_options[:sync], do: [{:dir, path} | start_options], else: start_options
 
@@ -42,8 +36,10 @@ rhizome = fn case_name, callers, start_options ->
 end
 
 redis = fn case_name, callers, appendfsync ->
-  path = directory.()
-  server = Bench.Redis.start!(path, appendfsync)
+  path = Bench.Server.new_directory()
+
+  server =
+    Bench.Redis.start!(["--dir", path, "--appendonly", "yes", "--appendfsync", appendfsync])
 
   result =
     measure.(case_name, callers, fn i -> Bench.Redis.set(server.number, key.(i), value) end)

@@ -1,19 +1,25 @@
 # Everything that goes through a port, and what the BEAM does without one.
 #
-#   call_1, calls_64, calls_512   a point read of one, 64 and 512 callers
+#   call_1, calls_8, _64, _512    a point read of one, 8, 64 and 512 callers, beside
+#                                 three floors: a port program that sends each frame
+#                                 back, the same with the requests that wait in one
+#                                 frame, and a GenServer that answers at once
 #   m2m_batch_1m, m2m_bytes_1m    a million random pairs in batches of 1,000
 #   rank_page_1m                  50 pairs from position 500,000 on
 #   bystander_p99                 two unrelated processes that exchange a
 #                                 message while four others insert a million
 #                                 pairs in batches of 1,000; _1_: one other
 #   start_reply                   from opening the port to the first reply
-#   idle_rss, stores_1000_rss     resident set of one daemon; of each of 1,000
+#   idle_rss                      resident set of one daemon
 
 Code.require_file("support.exs", __DIR__)
 
 options = Bench.parse("port", System.argv())
 echo = System.fetch_env!("RHIZOME_BENCH_ECHO")
 {n, size} = {1_000_000, "1m"}
+rounds = if options.quick, do: 2, else: 5
+# Of what takes seconds.
+long_rounds = if options.quick, do: 1, else: 5
 
 start = fn ->
   {:ok, store} = Rhizome.start_link()
@@ -58,19 +64,47 @@ call_subjects = fn measure ->
 
        Bench.Echo.stop(server)
        result
+     end},
+    {"echo_gathered",
+     fn ->
+       {:ok, server} = Bench.GatheringEcho.start_link(echo)
+
+       result =
+         measure.(fn i ->
+           key = rem(i * 7919, rows) + 1
+
+           {:get, :bench, :fwd, ^key} =
+             Bench.GatheringEcho.call(server, {:get, :bench, :fwd, key})
+         end)
+
+       Bench.GatheringEcho.stop(server)
+       result
+     end},
+    {"gen_server",
+     fn ->
+       {:ok, server} = Bench.Nothing.start_link()
+
+       result =
+         measure.(fn i ->
+           key = rem(i * 7919, rows) + 1
+           {:get, :bench, :fwd, ^key} = GenServer.call(server, {:get, :bench, :fwd, key})
+         end)
+
+       GenServer.stop(server)
+       result
      end}
   ]
 end
 
-calls = if options.quick, do: 10_000, else: 50_000
+calls = if options.quick, do: 3_000, else: 50_000
 
 Bench.run(
   options,
   ["call_1", "call_1_p99"],
   rows,
-  5,
+  rounds,
   call_subjects.(fn call ->
-    Bench.latencies(2_000, call)
+    Bench.latencies(div(calls, 10), call)
     sorted = Bench.latencies(calls, call)
 
     [
@@ -80,16 +114,16 @@ Bench.run(
   end)
 )
 
-duration = if options.quick, do: 1_000, else: 3_000
+duration = if options.quick, do: 300, else: 2_000
 
-for callers <- [64, 512] do
+for callers <- [8, 64, 512] do
   Bench.run(
     options,
     ["calls_#{callers}"],
     rows,
-    if(options.quick, do: 3, else: 5),
+    rounds,
     call_subjects.(fn call ->
-      Bench.throughput(callers, 300, call)
+      Bench.throughput(callers, div(duration, 10), call)
       [{"calls_#{callers}", "ops_per_s", Bench.throughput(callers, duration, call)}]
     end)
   )
@@ -115,14 +149,24 @@ insert_concurrently = fn table ->
   |> Stream.run()
 end
 
+# What the last round has filled stays for the pages.
+drop = fn subject ->
+  case Process.delete(subject) do
+    {store, _table} when subject == :rhizome -> Rhizome.stop(store)
+    nil -> :ok
+    tables -> Bench.Ets.delete(tables)
+  end
+end
+
 Bench.run(
   options,
   ["m2m_batch_#{size}", "m2m_bytes_#{size}", "m2m_table_bytes_#{size}"],
   n,
-  if(options.quick, do: 2, else: 5),
+  long_rounds,
   [
     {"rhizome",
      fn ->
+       drop.(:rhizome)
        store = start.()
        table = Rhizome.create_table!(store, :bench, :many_to_many)
        pid = os_pid.(store)
@@ -130,7 +174,7 @@ Bench.run(
        took = Bench.seconds(fn -> insert_concurrently.(table) end)
        info = Rhizome.table_info(table)
        bytes = Bench.resident(pid) - before
-       Rhizome.stop(store)
+       Process.put(:rhizome, {store, table})
 
        [
          {"m2m_batch_#{size}", "pairs_per_s", n / took},
@@ -140,21 +184,29 @@ Bench.run(
      end},
     {"ets",
      fn ->
+       drop.(:ets)
        tables = Bench.Ets.new()
        took = Bench.seconds(fn -> Enum.each(batches, &Bench.Ets.insert_all(tables, &1)) end)
        bytes = Bench.Ets.bytes(tables) / Bench.Ets.count(tables)
-       Bench.Ets.delete(tables)
+       Process.put(:ets, tables)
        [{"m2m_batch_#{size}", "pairs_per_s", n / took}, {"m2m_bytes_#{size}", "bytes", bytes}]
      end}
   ]
 )
 
 if Bench.wanted?(options, ["rank_page_#{size}"]) do
-  store = start.()
-  table = Rhizome.create_table!(store, :bench, :many_to_many)
-  insert_concurrently.(table)
-  tables = Bench.Ets.new()
-  Enum.each(batches, &Bench.Ets.insert_all(tables, &1))
+  if Process.get(:rhizome) == nil do
+    store = start.()
+    table = Rhizome.create_table!(store, :bench, :many_to_many)
+    insert_concurrently.(table)
+    Process.put(:rhizome, {store, table})
+    tables = Bench.Ets.new()
+    Enum.each(batches, &Bench.Ets.insert_all(tables, &1))
+    Process.put(:ets, tables)
+  end
+
+  {_store, table} = Process.get(:rhizome)
+  tables = Process.get(:ets)
   position = div(n, 2)
 
   if Rhizome.slice(table, position, 50) != Bench.Ets.page(tables, position, 50) do
@@ -166,58 +218,20 @@ if Bench.wanted?(options, ["rank_page_#{size}"]) do
     [{"rank_page_#{size}", "us_p50", Bench.percentile(Bench.latencies(count, fun), 0.5)}]
   end
 
-  Bench.run(options, ["rank_page_#{size}"], n, if(options.quick, do: 3, else: 5), [
+  Bench.run(options, ["rank_page_#{size}"], n, rounds, [
     {"rhizome", fn -> p50.(500, fn _ -> Rhizome.slice(table, position, 50) end) end},
     {"ets", fn -> p50.(5, fn _ -> Bench.Ets.page(tables, position, 50) end) end}
   ])
-
-  Bench.Ets.delete(tables)
-  Rhizome.stop(store)
 end
+
+for subject <- [:rhizome, :ets], do: drop.(subject)
 
 ## A bystander
 
-defmodule Bench.Bystander do
-  # Round trips between two processes, one a millisecond, until `work` is done.
-  def p99(work) do
-    worker = Task.async(work)
-    partner = spawn_link(&echo/0)
-    sorted = worker |> sample(partner, []) |> Enum.sort()
-    Process.unlink(partner)
-    Process.exit(partner, :kill)
-    Bench.percentile(sorted, 0.99)
-  end
-
-  defp sample(worker, partner, samples) do
-    case Task.yield(worker, 1) do
-      nil ->
-        began = System.monotonic_time()
-        send(partner, {:ping, self()})
-
-        receive do
-          :pong -> :ok
-        end
-
-        took = System.convert_time_unit(System.monotonic_time() - began, :native, :nanosecond)
-        sample(worker, partner, [took / 1000 | samples])
-
-      {:ok, _} ->
-        samples
-    end
-  end
-
-  defp echo do
-    receive do
-      {:ping, from} -> send(from, :pong)
-    end
-
-    echo()
-  end
-end
-
 # With one writer ETS leaves the other of two schedulers to the bystanders, and
 # the figure says little more than that; four writers are a store under load.
-for {case_name, writers} <- [{"bystander_p99", 4}, {"bystander_1_p99", 1}] do
+for {case_name, writers} <- [{"bystander_p99", 4}, {"bystander_1_p99", 1}],
+    writers == 4 or not options.quick or options.names != [] do
   insert = fn insert_all ->
     fn ->
       batches
@@ -226,7 +240,7 @@ for {case_name, writers} <- [{"bystander_p99", 4}, {"bystander_1_p99", 1}] do
     end
   end
 
-  Bench.run(options, [case_name], n, if(options.quick, do: 2, else: 5), [
+  Bench.run(options, [case_name], n, long_rounds, [
     {"rhizome",
      fn ->
        store = start.()
@@ -288,21 +302,5 @@ Bench.run(options, ["idle_rss"], 1, 3, [
      bytes = Bench.resident(os_pid.(store))
      Rhizome.stop(store)
      [{"idle_rss", "mib", bytes / 1_048_576}]
-   end}
-])
-
-Bench.run(options, ["stores_1000_rss"], 1000, 1, [
-  {"rhizome",
-   fn ->
-     names = for i <- 1..1000, do: :"bench_#{i}"
-
-     {:ok, supervisor} =
-       Supervisor.start_link(for(name <- names, do: {Rhizome, name: name}),
-         strategy: :one_for_one
-       )
-
-     bytes = for name <- names, do: Bench.resident(os_pid.(name))
-     Supervisor.stop(supervisor)
-     [{"stores_1000_rss", "mib", Enum.sum(bytes) / 1000 / 1_048_576}]
    end}
 ])

@@ -4,16 +4,19 @@ defmodule Bench do
   # a slow minute of the machine falls on all of them; what is reported is the
   # median over the rounds, one JSON object a line on standard output.
 
-  defstruct suite: nil, quick: false, rounds: nil, names: []
+  defstruct suite: nil, quick: false, rounds: nil, n: nil, names: []
 
   def parse(suite, arguments) do
     {options, names} =
-      OptionParser.parse!(arguments, strict: [quick: :boolean, rounds: :integer, only: :keep])
+      OptionParser.parse!(arguments,
+        strict: [quick: :boolean, rounds: :integer, n: :integer, only: :keep]
+      )
 
     %__MODULE__{
       suite: suite,
       quick: options[:quick] || false,
       rounds: options[:rounds],
+      n: options[:n],
       names: Keyword.get_values(options, :only) ++ names
     }
   end
@@ -72,6 +75,8 @@ defmodule Bench do
   defp unit("ops_per_s"), do: "ops/s"
   defp unit("pairs_per_s"), do: "pairs/s"
   defp unit("edges_per_s"), do: "edges/s"
+  defp unit("stores_per_s"), do: "stores/s"
+  defp unit("mib_per_s"), do: "MiB/s"
   defp unit(metric), do: metric
 
   # Of a sorted list; 0.5 is the median.
@@ -102,20 +107,38 @@ defmodule Bench do
 
   # Calls a second of `callers` processes that call `fun` in a loop.
   def throughput(callers, milliseconds, fun) do
+    {_made, rate} = calls(callers, milliseconds, fun)
+    rate
+  end
+
+  # {how many were made, how many a second}. Each caller has made one before the
+  # clock starts: starting a process, and what it does the first time, such as
+  # opening a connection, is no part of a call.
+  def calls(callers, milliseconds, fun) do
+    parent = self()
+    tasks = for n <- 1..callers, do: Task.async(fn -> call(parent, fun, n * 1_000_003) end)
+
+    for %{pid: pid} <- tasks do
+      receive do
+        {:ready, ^pid} -> :ok
+      end
+    end
+
     stop_at = System.monotonic_time(:millisecond) + milliseconds
+    began = System.monotonic_time()
+    for %{pid: pid} <- tasks, do: send(pid, {:until, stop_at})
+    count = tasks |> Task.await_many(:infinity) |> Enum.sum()
+    took = System.convert_time_unit(System.monotonic_time() - began, :native, :nanosecond)
+    {count + callers, count / (took / 1.0e9)}
+  end
 
-    took =
-      seconds(fn ->
-        counts =
-          for caller <- 1..callers do
-            Task.async(fn -> call_until(stop_at, fun, caller * 1_000_003, 0) end)
-          end
-          |> Task.await_many(:infinity)
+  defp call(parent, fun, seed) do
+    fun.(seed)
+    send(parent, {:ready, self()})
 
-        Process.put(:calls, Enum.sum(counts))
-      end)
-
-    Process.delete(:calls) / took
+    receive do
+      {:until, stop_at} -> call_until(stop_at, fun, seed + 1, 0)
+    end
   end
 
   # Looks at the clock every 16 calls.
@@ -183,88 +206,111 @@ defmodule Bench.Echo do
   end
 end
 
-defmodule Bench.Redis do
-  # A Redis server of our own on loopback, and what a caller says to it: SET,
-  # one connection a caller, nothing gathered on the way.
+defmodule Bench.GatheringEcho do
+  # The same, but what has queued up behind a request goes into the same frame, up to
+  # 256 of them: what any owner of a port gains by that, whatever the program does.
 
-  # Debian's redis-tools has the server under the name of a tool; unlike the
-  # package redis-server it starts no service when it is installed.
-  def start!(directory, appendfsync) do
-    executable =
-      System.find_executable("redis-check-rdb") || raise "redis-tools is missing; see .ci/setup"
+  use GenServer
 
-    number = 20_000 + rem(String.to_integer(System.pid()), 20_000)
+  @requests 256
 
-    port =
-      Port.open({:spawn_executable, executable}, [
-        :binary,
-        :exit_status,
-        :stderr_to_stdout,
-        arg0: "redis-server",
-        args:
-          ["--port", "#{number}", "--bind", "127.0.0.1", "--save", "", "--dir", directory] ++
-            ["--appendonly", "yes", "--appendfsync", appendfsync]
-      ])
+  def start_link(executable), do: GenServer.start_link(__MODULE__, executable)
+  def stop(server), do: GenServer.stop(server)
+  defdelegate call(server, term), to: Bench.Echo
 
-    {:os_pid, os_pid} = Port.info(port, :os_pid)
-    await(number, 200)
-    %{port: port, os_pid: os_pid, number: number}
+  @impl true
+  def init(executable) do
+    port = Port.open({:spawn_executable, executable}, [:binary, :exit_status, packet: 4])
+    {:ok, %{port: port, next_id: 0, pending: %{}}}
   end
 
-  defp await(number, tries) do
-    with {:ok, socket} <- connect(number) do
-      :gen_tcp.close(socket)
-    else
-      {:error, _reason} when tries > 0 ->
-        Process.sleep(50)
-        await(number, tries - 1)
-    end
+  @impl true
+  def handle_call({:echo, bytes}, from, state) do
+    {frame, state} = [] |> add(from, bytes, state) |> drain(@requests - 1)
+    Port.command(state.port, frame)
+    {:noreply, state}
   end
 
-  def connect(number) do
-    :gen_tcp.connect({127, 0, 0, 1}, number, [
-      :binary,
-      active: false,
-      nodelay: true,
-      packet: :line
-    ])
+  defp add(frame, from, bytes, %{next_id: id} = state) do
+    state = %{state | next_id: id + 1, pending: Map.put(state.pending, id, from)}
+    {[frame, <<id::64, byte_size(bytes)::32>> | bytes], state}
   end
 
-  def stop(%{port: port, os_pid: os_pid}) do
-    System.cmd("kill", ["#{os_pid}"])
-    await_exit(port)
-  end
+  defp drain(gathered, 0), do: gathered
 
-  defp await_exit(port) do
+  defp drain({frame, state} = gathered, left) do
     receive do
-      {^port, {:exit_status, _status}} -> :ok
-      {^port, {:data, _line}} -> await_exit(port)
+      {:"$gen_call", from, {:echo, bytes}} -> frame |> add(from, bytes, state) |> drain(left - 1)
+    after
+      0 -> gathered
     end
   end
 
-  # The connection of the calling process.
-  def set(number, key, value) do
-    socket =
-      Process.get(:redis) ||
-        with {:ok, socket} <- connect(number) do
-          Process.put(:redis, socket)
-          socket
+  @impl true
+  def handle_info({port, {:data, frame}}, %{port: port} = state) do
+    {:noreply, %{state | pending: answer(frame, state.pending)}}
+  end
+
+  defp answer(<<id::64, size::32, bytes::binary-size(size), rest::binary>>, pending) do
+    {from, pending} = Map.pop!(pending, id)
+    GenServer.reply(from, bytes)
+    answer(rest, pending)
+  end
+
+  defp answer("", pending), do: pending
+end
+
+defmodule Bench.Nothing do
+  # A GenServer that answers what it is asked: a call and nothing else.
+  use GenServer
+
+  def start_link, do: GenServer.start_link(__MODULE__, nil)
+
+  @impl true
+  def init(nil), do: {:ok, nil}
+
+  @impl true
+  def handle_call(term, _from, nil), do: {:reply, term, nil}
+end
+
+defmodule Bench.Bystander do
+  # Round trips between two processes, one a millisecond, until `work` is done.
+  def p99(work), do: work |> samples() |> Bench.percentile(0.99)
+
+  # Their microseconds, sorted.
+  def samples(work) do
+    worker = Task.async(work)
+    partner = spawn_link(&echo/0)
+    sorted = worker |> sample(partner, []) |> Enum.sort()
+    Process.unlink(partner)
+    Process.exit(partner, :kill)
+    sorted
+  end
+
+  defp sample(worker, partner, samples) do
+    case Task.yield(worker, 1) do
+      nil ->
+        began = System.monotonic_time()
+        send(partner, {:ping, self()})
+
+        receive do
+          :pong -> :ok
         end
 
-    command = [
-      "*3\r\n$3\r\nSET\r\n$",
-      Integer.to_string(byte_size(key)),
-      "\r\n",
-      key,
-      "\r\n$",
-      Integer.to_string(byte_size(value)),
-      "\r\n",
-      value,
-      "\r\n"
-    ]
+        took = System.convert_time_unit(System.monotonic_time() - began, :native, :nanosecond)
+        sample(worker, partner, [took / 1000 | samples])
 
-    :ok = :gen_tcp.send(socket, command)
-    {:ok, "+OK\r\n"} = :gen_tcp.recv(socket, 0)
+      {:ok, _} ->
+        samples
+    end
+  end
+
+  defp echo do
+    receive do
+      {:ping, from} -> send(from, :pong)
+    end
+
+    echo()
   end
 end
 

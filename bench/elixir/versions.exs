@@ -22,9 +22,9 @@ Code.require_file("support.exs", __DIR__)
 options = Bench.parse("snapshots", System.argv())
 echo = System.fetch_env!("RHIZOME_BENCH_ECHO")
 rows = 100_000
-calls = if options.quick, do: 3_000, else: 20_000
-rounds = if options.quick, do: 3, else: 5
-duration = if options.quick, do: 500, else: 2_000
+calls = if options.quick, do: 1_000, else: 20_000
+rounds = if options.quick, do: 2, else: 5
+duration = if options.quick, do: 300, else: 2_000
 
 open = fn rows ->
   {:ok, store} = Rhizome.start_link()
