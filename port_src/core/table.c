@@ -339,11 +339,33 @@ enum status table_member(struct store *store, const struct table *table,
 /* --- Pairs of keys ------------------------------------------------------ */
 
 /*
+ * Where a pair is, or is to be, in each tree; unused if the table has no such
+ * tree. A place is that of a search in this tree which has been made already,
+ * or NULL.
+ */
+struct pair_place {
+    struct tree_path *paths[2];
+    const struct tree_place *places[2];
+};
+
+static enum status pair_add_half(struct table *table, enum side side,
+                                 const struct pair_place *at, struct bytes a,
+                                 struct bytes b, struct tree_change *ret)
+{
+    struct tree *tree = &table->trees[side];
+    struct tree_key key = pair_key(side, a, b);
+
+    if (at->places[side])
+        return tree_add_at(tree, at->paths[side], at->places[side], key, ret);
+    return tree_add_near(tree, at->paths[side], key, NONE, ret);
+}
+
+/*
  * Adds (a, b), if it is not there. `alone[side]` then tells whether its key
- * of that side has no other partner. `path` is one of the fwd tree.
+ * of that side has no other partner.
  */
 static enum status pair_add(struct store *store, struct table *table,
-                            struct tree_path *path, struct bytes a,
+                            const struct pair_place *at, struct bytes a,
                             struct bytes b, bool alone[2], bool *ret_added)
 {
     struct tree *fwd = &table->trees[SIDE_FWD];
@@ -353,7 +375,7 @@ static enum status pair_add(struct store *store, struct table *table,
     st = change_push(store, CHANGE_ADD, table, a, b);
     if (st < 0)
         return st;
-    st = tree_add_near(fwd, path, pair_key(SIDE_FWD, a, b), NONE, &change);
+    st = pair_add_half(table, SIDE_FWD, at, a, b, &change);
     if (st < 0 || change.existed) {
         change_pop(store);
         *ret_added = false;
@@ -361,11 +383,10 @@ static enum status pair_add(struct store *store, struct table *table,
     }
     alone[SIDE_FWD] = change.first_alone;
     if (table->traits->has_bwd) {
-        st = tree_add(&table->trees[SIDE_BWD], pair_key(SIDE_BWD, a, b), NONE,
-                      &change);
+        st = pair_add_half(table, SIDE_BWD, at, a, b, &change);
         if (st < 0) {
             undo_delete(store, fwd, pair_key(SIDE_FWD, a, b));
-            path->depth = 0;
+            at->paths[SIDE_FWD]->depth = 0;
             change_pop(store);
             return st;
         }
@@ -443,20 +464,98 @@ static enum status pair_evict(struct store *store, struct table *table,
     return st;
 }
 
-static enum status pair_insert(struct store *store, struct table *table,
-                               struct tree_path *path, struct bytes a,
-                               struct bytes b, bool *ret_inserted)
+/*
+ * pair_add() of (a, b) and pair_remove() of its rival on the unique `side`,
+ * whose place it takes there. The rival's page in the other tree is on its way
+ * while (a, b) is added.
+ */
+static enum status pair_swap(struct store *store, struct table *table,
+                             const struct pair_place *at, enum side side,
+                             struct bytes a, struct bytes b)
 {
-    bool alone[2] = {true, true};
+    enum side other = side_other(side);
+    struct tree *tree = &table->trees[other];
+    struct tree_path *path = at->paths[other];
+    const struct tree_key *rival = &at->places[side]->rival;
+    struct tree_key gone = pair_key(side, rival->first, rival->second);
+    struct tree_key gone_key = pair_key(other, gone.first, gone.second);
+    struct tree_path gone_path;
+    struct tree_change change;
+    struct digest added;
+    uint32_t height;
     enum status st;
 
-    st = pair_add(store, table, path, a, b, alone, ret_inserted);
+    tree_approach(&tree->root, &gone_path, gone_key);
+    height = gone_path.depth;
+    st = change_push(store, CHANGE_ADD, table, a, b);
+    if (st < 0)
+        return st;
+    added = change_digest(store);
+    st = tree_add_near(tree, path, pair_key(other, a, b), NONE, &change);
+    if (st < 0)
+        goto fail_add;
+    REQUIRE(!change.existed);
+    if (path->depth < height)
+        gone_path.depth = 0;
+    path->depth = 0; /* the pages are another path's from here on */
+    st = change_push(store, CHANGE_REMOVE, table, gone.first, gone.second);
+    if (st < 0)
+        goto fail_remove;
+    st = tree_delete_near(tree, &gone_path, gone_key, &change);
+    if (st < 0) {
+        change_pop(store);
+        goto fail_remove;
+    }
+    REQUIRE(change.existed);
+    tree_replace_at(&table->trees[side], at->paths[side], at->places[side],
+                    pair_key(side, a, b));
+    digest_add(&table->digest, added);
+    digest_subtract(&table->digest, change_digest(store));
+    return ST_OK;
+
+fail_remove:
+    undo_delete(store, tree, pair_key(other, a, b));
+fail_add:
+    change_pop(store);
+    return st;
+}
+
+/* The side on which a rival can be replaced: the unique one, if only one is. */
+static bool swaps_at(const struct table *table, enum side *ret)
+{
+    const bool *unique = table->traits->unique;
+
+    *ret = unique[SIDE_BWD] ? SIDE_BWD : SIDE_FWD;
+    return table->traits->has_bwd && unique[SIDE_FWD] != unique[SIDE_BWD];
+}
+
+static enum status pair_insert(struct store *store, struct table *table,
+                               struct tree_path *fwd_path, struct bytes a,
+                               struct bytes b, bool *ret_inserted)
+{
+    struct tree_path bwd_path;
+    struct pair_place at = {{fwd_path, &bwd_path}, {NULL, NULL}};
+    bool alone[2] = {true, true};
+    struct tree_place place;
+    enum side side;
+    enum status st;
+
+    bwd_path.depth = 0; /* the others need not be written */
+    if (swaps_at(table, &side)) {
+        at.places[side] = &place;
+        if (tree_find_rival(&table->trees[side], at.paths[side],
+                            pair_key(side, a, b), &place)) {
+            *ret_inserted = true;
+            return pair_swap(store, table, &at, side, a, b);
+        }
+    }
+    st = pair_add(store, table, &at, a, b, alone, ret_inserted);
     if (st < 0 || !*ret_inserted)
         return st;
-    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++) {
+    for (side = SIDE_FWD; side <= SIDE_BWD; side++) {
         if (alone[side] || !table->traits->unique[side])
             continue;
-        path->depth = 0;
+        fwd_path->depth = 0;
         st = pair_evict(store, table, side, a, b);
         if (st < 0)
             return st;

@@ -328,10 +328,12 @@ static enum status put_existing(struct edit *edit, const struct probe *probe,
     return put_over(edit, probe, &in, at);
 }
 
-static enum status put_probe(struct tree *tree, struct tree_path *path,
-                             const struct probe *probe, struct bytes value,
-                             enum put_mode mode, struct buffer *old_value,
-                             struct tree_change *ret_change)
+/* With `place` the search has been done. */
+static inline __attribute__((always_inline)) enum status
+put_placed(struct tree *tree, struct tree_path *path, const struct probe *probe,
+           const struct tree_place *place, struct bytes value,
+           enum put_mode mode, struct buffer *old_value,
+           struct tree_change *ret_change)
 {
     struct edit edit;
     struct incoming in;
@@ -350,15 +352,21 @@ static enum status put_probe(struct tree *tree, struct tree_path *path,
         bool found;
         uint32_t at;
 
-        path_move(&tree->root, probe, path, &at, &found);
-
+        if (place) {
+            at = place->at;
+            found = place->found;
+        } else {
+            path_move(&tree->root, probe, path, &at, &found);
+        }
         if (found) {
             st =
                 put_existing(&edit, probe, value, mode, old_value, at, &change);
         } else {
             edit.delta = 1;
-            change.first_alone = probe->first_size == probe->size ||
-                                 !path_first_is_shared(path, at, false, probe);
+            change.first_alone =
+                place ? place->first_alone
+                      : probe->first_size == probe->size ||
+                            !path_first_is_shared(path, at, false, probe);
             if (!value_prepare(&edit, value, &in))
                 return edit_fail(&edit);
             st = put_new(&edit, probe, &in, at);
@@ -374,6 +382,15 @@ static enum status put_probe(struct tree *tree, struct tree_path *path,
     }
     *ret_change = change;
     return ST_OK;
+}
+
+static enum status put_probe(struct tree *tree, struct tree_path *path,
+                             const struct probe *probe, struct bytes value,
+                             enum put_mode mode, struct buffer *old_value,
+                             struct tree_change *ret_change)
+{
+    return put_placed(tree, path, probe, NULL, value, mode, old_value,
+                      ret_change);
 }
 
 static __attribute__((noinline)) enum status
@@ -434,4 +451,77 @@ enum status tree_add_near(struct tree *tree, struct tree_path *path,
                           struct tree_change *ret_change)
 {
     return put(tree, path, key, value, PUT_KEEP, NULL, ret_change);
+}
+
+/* --------------------------------------------------------------- places */
+
+/*
+ * The entry next to where a key would be and with the same first component.
+ * Whichever it is, the key is between the others if it takes its place.
+ */
+static bool rival_at(const struct tree_node *leaf, uint32_t at,
+                     const struct probe *probe, uint32_t *ret)
+{
+    *ret = at;
+    if (at < leaf->count && leaf_same_first(leaf, at, probe))
+        return true;
+    *ret = at - 1;
+    return at > 0 && leaf_same_first(leaf, at - 1, probe);
+}
+
+bool tree_find_rival(const struct tree *tree, struct tree_path *path,
+                     struct tree_key key, struct tree_place *ret)
+{
+    uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    const struct tree_node *leaf;
+    struct probe probe;
+    uint32_t first_size;
+    uint32_t size;
+
+    ret->known = tree->root.node && key_raw_size(key) <= PROBE_SMALL;
+    if (!ret->known)
+        return false;
+    probe = probe_make(key, false, raw);
+    leaf = path_move(&tree->root, &probe, path, &ret->at, &ret->found);
+    ret->first_alone = probe.first_size == probe.size ||
+                       !path_first_is_shared(path, ret->at, ret->found, &probe);
+    /* Rows have one width; slots would leave garbage, which needs tidying. */
+    if (ret->found || ret->first_alone || leaf->kind != NODE_STRIDE ||
+        !writable(tree, leaf) ||
+        leaf_key_bytes_max(leaf, 0) + NODE_SLACK > sizeof(ret->raw) ||
+        !rival_at(leaf, ret->at, &probe, &ret->rival_at) ||
+        !leaf_fits(leaf, &probe, bytes_of(NULL, 0), false))
+        return false;
+    size = leaf_key(leaf, ret->rival_at, ret->raw, &first_size);
+    ret->rival.first = bytes_of(ret->raw, first_size);
+    ret->rival.second = bytes_of(ret->raw + first_size, size - first_size);
+    return true;
+}
+
+void tree_replace_at(struct tree *tree, const struct tree_path *path,
+                     const struct tree_place *place, struct tree_key key)
+{
+    uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    struct probe probe = probe_make(key, false, raw);
+    struct tree_node *leaf = path_leaf(path);
+    uint16_t count = leaf->count;
+
+    REQUIRE(writable(tree, leaf) && place->rival_at < count);
+    leaf->count = (uint16_t)place->rival_at; /* what is behind stays there */
+    leaf_insert(leaf, place->rival_at, &probe, bytes_of(NULL, 0), false);
+    leaf->count = count;
+}
+
+enum status tree_add_at(struct tree *tree, struct tree_path *path,
+                        const struct tree_place *place, struct tree_key key,
+                        struct tree_change *ret_change)
+{
+    uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    struct probe probe;
+
+    if (!place->known)
+        return tree_add_near(tree, path, key, bytes_of(NULL, 0), ret_change);
+    probe = probe_make(key, false, raw);
+    return put_placed(tree, path, &probe, place, bytes_of(NULL, 0), PUT_KEEP,
+                      NULL, ret_change);
 }

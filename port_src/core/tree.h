@@ -108,7 +108,9 @@ bool tree_get(const struct tree_root *root, struct tree_key key,
  * share a page take one search in it and a comparison a level at most.
  *
  * It is good for one tree, and until that is changed by other functions than
- * those that take the path; `depth` 0 then makes it a new one.
+ * those that take the path; `depth` 0 then makes it a new one. Another path of
+ * the tree outlives an addition that leaves `depth` as it was: no page has been
+ * replaced.
  */
 struct tree_path {
     struct {
@@ -127,6 +129,49 @@ enum status tree_put_near(struct tree *tree, struct tree_path *path,
 enum status tree_add_near(struct tree *tree, struct tree_path *path,
                           struct tree_key key, struct bytes value,
                           struct tree_change *ret_change);
+
+/* tree_delete() without the old value, by a path. */
+enum status tree_delete_near(struct tree *tree, struct tree_path *path,
+                             struct tree_key key,
+                             struct tree_change *ret_change);
+
+/*
+ * Makes a path to the page of `key` and asks for that, but does not wait: who
+ * has something else to do meanwhile finds it in the cache.
+ */
+void tree_approach(const struct tree_root *root, struct tree_path *path,
+                   struct tree_key key);
+
+/* Where a key is or would be, and the neighbour whose place it may take. */
+#define TREE_RIVAL_BYTES 256
+
+struct tree_place {
+    bool known; /* of the next three; else ask in other ways */
+    bool found;
+    bool first_alone;
+    uint32_t at;
+    uint32_t rival_at;
+    struct tree_key rival;
+    uint8_t raw[TREE_RIVAL_BYTES]; /* what `rival` borrows */
+};
+
+/*
+ * Looks for the place of `key`. True if it is not there, a key next to it in
+ * its page has the same first component (`rival`), and it fits where that one
+ * is: then tree_replace_at() puts it there and cannot fail. That moves no other
+ * key. Only for keys without values. False does not tell that there is no
+ * such key: tree_add_at(), which is tree_add() without another search, does.
+ *
+ * Both go by the path and the place as they are after this, with the same key,
+ * and the tree must not have changed.
+ */
+bool tree_find_rival(const struct tree *tree, struct tree_path *path,
+                     struct tree_key key, struct tree_place *ret);
+void tree_replace_at(struct tree *tree, const struct tree_path *path,
+                     const struct tree_place *place, struct tree_key key);
+enum status tree_add_at(struct tree *tree, struct tree_path *path,
+                        const struct tree_place *place, struct tree_key key,
+                        struct tree_change *ret_change);
 
 /* How many keys lie before `cut`. O(log n). */
 uint64_t tree_rank(const struct tree_root *root, struct tree_cut cut);

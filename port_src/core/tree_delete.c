@@ -184,9 +184,9 @@ static void shrink_leaf(struct tree *tree, struct tree_path *path)
 /*
  * After a deletion, on a writable path: joins the page with a sibling if both
  * have become small, and so on upwards. Leaves things as they are when there
- * is no memory for it.
+ * is no memory for it. False if the path leads nowhere afterwards.
  */
-static void tidy(struct tree *tree, struct tree_path *path)
+static bool tidy(struct tree *tree, struct tree_path *path)
 {
     uint32_t level = path->depth - 1;
     struct tree_node *leaf = path->at[level].node;
@@ -210,7 +210,7 @@ static void tidy(struct tree *tree, struct tree_path *path)
         }
         if (!merged) {
             shrink_leaf(tree, path);
-            return;
+            return true;
         }
         level--;
     }
@@ -234,32 +234,32 @@ static void tidy(struct tree *tree, struct tree_path *path)
         replace_two(tree, parent, left, merged);
     }
     lower_root(tree);
+    return false;
 }
 
-static enum status delete_probe(struct tree *tree, const struct probe *probe,
+static enum status delete_probe(struct tree *tree, struct tree_path *path,
+                                const struct probe *probe,
                                 struct buffer *old_value,
                                 struct tree_change *ret_change)
 {
     struct tree_change change = {0};
     struct tree_node *leaf = NULL;
-    struct tree_path path;
     struct bytes value;
     bool outside;
     bool found = false;
+    bool kept = true;
     uint32_t at = 0;
     enum status st;
 
-    if (tree->root.node) {
-        leaf = path_descend(&tree->root, probe, &path);
-        at = leaf_search(leaf, probe, &found);
-    }
+    if (tree->root.node)
+        leaf = path_move(&tree->root, probe, path, &at, &found);
     if (!found) {
         *ret_change = change;
         return ST_OK;
     }
     change.existed = true;
     change.first_alone = probe->first_size == probe->size ||
-                         !path_first_is_shared(&path, at, true, probe);
+                         !path_first_is_shared(path, at, true, probe);
     value = leaf_value(leaf, at, &outside);
     if (old_value) {
         old_value->size = 0;
@@ -268,17 +268,21 @@ static enum status delete_probe(struct tree *tree, const struct probe *probe,
             return st;
         change.old = buffer_bytes(old_value);
     }
-    st = path_own(tree, &path);
+    st = path_own(tree, path);
     if (st < 0)
         return st;
-    leaf = path_leaf(&path);
+    leaf = path_leaf(path);
     value_retire(tree, leaf_value(leaf, at, &outside), outside);
     leaf_remove(leaf, at);
-    path_count(&path, path.depth - 1, -1);
-    if (leaf->count == 0)
-        remove_node(tree, &path, path.depth - 1);
+    path_count(path, path->depth - 1, -1);
+    if (leaf->count == 0) {
+        remove_node(tree, path, path->depth - 1);
+        kept = false;
+    }
     if (tree->root.node)
-        tidy(tree, &path);
+        kept = tidy(tree, path) && kept;
+    if (!kept)
+        path->depth = 0;
     tree->root.count--;
     tree->root.first_count -= change.first_alone;
     *ret_change = change;
@@ -286,38 +290,49 @@ static enum status delete_probe(struct tree *tree, const struct probe *probe,
 }
 
 static __attribute__((noinline)) enum status
-delete_large(struct tree *tree, struct tree_key key, struct buffer *old_value,
-             struct tree_change *ret_change)
+delete_large(struct tree *tree, struct tree_path *path, struct tree_key key,
+             struct buffer *old_value, struct tree_change *ret_change)
 {
     uint8_t raw[PROBE_LARGE + PROBE_PAD];
     struct probe probe = probe_make(key, false, raw);
 
-    return delete_probe(tree, &probe, old_value, ret_change);
+    return delete_probe(tree, path, &probe, old_value, ret_change);
+}
+
+static enum status delete (struct tree *tree, struct tree_path *path,
+                           struct tree_key key, struct buffer *old_value,
+                           struct tree_change *ret_change) {
+    struct mem *mem = tree->epochs->mem; uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    struct probe probe; size_t limit = mem->limit; enum status st;
+
+    if (key_raw_size(key) > PROBE_LARGE){ *ret_change = (struct tree_change){0};
+                                          return ST_OK;}
+mem->limit = SIZE_MAX;
+if (key_raw_size(key) > PROBE_SMALL) {
+    st = delete_large(tree, path, key, old_value, ret_change);
+} else {
+    probe = probe_make(key, false, raw);
+    st = delete_probe(tree, path, &probe, old_value, ret_change);
+}
+mem->limit = limit;
+return st;
 }
 
 enum status tree_delete(struct tree *tree, struct tree_key key,
                         struct buffer *old_value,
                         struct tree_change *ret_change)
 {
-    struct mem *mem = tree->epochs->mem;
-    uint8_t raw[PROBE_SMALL + PROBE_PAD];
-    struct probe probe;
-    size_t limit = mem->limit;
-    enum status st;
+    struct tree_path path;
 
-    if (key_raw_size(key) > PROBE_LARGE) {
-        *ret_change = (struct tree_change){0};
-        return ST_OK;
-    }
-    mem->limit = SIZE_MAX;
-    if (key_raw_size(key) > PROBE_SMALL) {
-        st = delete_large(tree, key, old_value, ret_change);
-    } else {
-        probe = probe_make(key, false, raw);
-        st = delete_probe(tree, &probe, old_value, ret_change);
-    }
-    mem->limit = limit;
-    return st;
+    path.depth = 0;
+    return delete (tree, &path, key, old_value, ret_change);
+}
+
+enum status tree_delete_near(struct tree *tree, struct tree_path *path,
+                             struct tree_key key,
+                             struct tree_change *ret_change)
+{
+    return delete (tree, path, key, NULL, ret_change);
 }
 
 /* ---------------------------------------------------------------- clear */

@@ -80,6 +80,19 @@ struct tree_node *path_descend(const struct tree_root *root,
     return path_down(root->node, 0, probe, path, &indices);
 }
 
+void tree_approach(const struct tree_root *root, struct tree_path *path,
+                   struct tree_key key)
+{
+    uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    struct probe probe;
+
+    path->depth = 0;
+    if (!root->node || key_raw_size(key) > PROBE_SMALL)
+        return;
+    probe = probe_make(key, false, raw);
+    path_descend(root, &probe, path);
+}
+
 /*
  * The lowest level of the path whose node ends behind the probe. A node ends
  * at the separator behind it, or if it is the last child, where its parent

@@ -347,6 +347,197 @@ static void the_last_id_is_the_last(void **state)
 
 /* --- Memory runs out ---------------------------------------------------- */
 
+/* --- Stealing ----------------------------------------------------------- */
+
+enum { OWNED_COUNT = 4000, OWNER_COUNT = 500 };
+
+/* Keys that have one owner each, on the bwd side or, turned, on the fwd side;
+ * so many that they take some hundred pages. */
+struct owned {
+    struct store *store;
+    struct table *table;
+    enum side side;               /* the unique one */
+    uint64_t owners[OWNED_COUNT]; /* 0: none */
+};
+
+static void owned_open(struct owned *owned, enum table_type type)
+{
+    struct store_options options = {0};
+    struct table_reference none[2] = {0};
+
+    *owned =
+        (struct owned){.side = type == TABLE_ONE_TO_MANY ? SIDE_BWD : SIDE_FWD};
+    assert_int_equal(store_create(&options, &owned->store), ST_OK);
+    store_begin(owned->store);
+    assert_int_equal(store_table_create(owned->store, BYTES("\xA8t\x01"), type,
+                                        none, &owned->table),
+                     ST_OK);
+    store_commit(owned->store);
+}
+
+static struct bytes number_key(struct buffer *buffer, uint64_t number)
+{
+    buffer->size = 0;
+    assert_int_equal(key_encode_u64(number, buffer), ST_OK);
+    return buffer_bytes(buffer);
+}
+
+/* The next change in the list: `kind` of the key and this owner. */
+static void expect_change(const struct owned *owned, size_t *position,
+                          enum change_kind kind, uint64_t key, uint64_t owner)
+{
+    struct change change;
+    uint64_t got[2];
+
+    assert_true(store_change_next(owned->store, position, &change));
+    assert_int_equal(change.kind, kind);
+    assert_true(key_decode_u64(change.first, &got[SIDE_FWD]));
+    assert_true(key_decode_u64(change.second, &got[SIDE_BWD]));
+    assert_int_equal(got[owned->side], key);
+    assert_int_equal(got[side_other(owned->side)], owner);
+}
+
+/*
+ * Gives a key an owner. With `failing` each allocation that this takes fails
+ * once before; with `undone` it is rolled back in the end.
+ */
+static void give(struct owned *owned, uint64_t key, uint64_t owner,
+                 bool failing, bool undone)
+{
+    struct mem plain;
+    struct buffer buffers[2] = {BUFFER(&plain), BUFFER(&plain)};
+    struct mem *mem = store_mem(owned->store);
+    uint64_t former = owned->owners[key];
+    uint64_t count = table_count(owned->table);
+    struct digest digest = table_digest(owned->table);
+    size_t position = 0;
+    bool inserted;
+    char why[200];
+
+    mem_init(&plain, 0);
+    for (uint64_t nth = failing ? 1 : 0;; nth++) {
+        enum status st;
+
+        store_begin(owned->store);
+        mem_fail_at(mem, nth, false);
+        st = table_insert(owned->store, owned->table, owned->side,
+                          number_key(&buffers[0], key + 1),
+                          number_key(&buffers[1], owner), &inserted);
+        mem_fail_at(mem, 0, false);
+        if (st == ST_OK)
+            break;
+        assert_int_equal(st, ST_NO_MEMORY);
+        store_rollback(owned->store);
+        assert_int_equal(table_count(owned->table), count);
+        assert_true(digest_equal(table_digest(owned->table), digest));
+        assert_true(table_check(owned->table, why, sizeof(why)));
+    }
+    assert_int_equal(inserted, owner != former);
+    if (inserted) {
+        expect_change(owned, &position, CHANGE_ADD, key + 1, owner);
+        if (former)
+            expect_change(owned, &position, CHANGE_REMOVE, key + 1, former);
+    }
+    assert_int_equal(position, store_change_mark(owned->store));
+    if (undone) {
+        store_rollback(owned->store);
+        assert_true(digest_equal(table_digest(owned->table), digest));
+    } else {
+        store_commit(owned->store);
+        owned->owners[key] = owner;
+    }
+    buffer_free(&buffers[0]);
+    buffer_free(&buffers[1]);
+}
+
+/* Every key has its owner, and no other pair is there. */
+static void expect_owners(const struct owned *owned)
+{
+    struct mem plain;
+    struct buffer buffers[2] = {BUFFER(&plain), BUFFER(&plain)};
+    uint64_t count = 0;
+    char why[200];
+
+    mem_init(&plain, 0);
+    for (uint64_t key = 0; key < OWNED_COUNT; key++) {
+        bool found;
+
+        if (!owned->owners[key])
+            continue;
+        count++;
+        assert_int_equal(
+            table_member(owned->store, owned->table, owned->side,
+                         number_key(&buffers[0], key + 1),
+                         number_key(&buffers[1], owned->owners[key]), &found),
+            ST_OK);
+        assert_true(found);
+    }
+    assert_int_equal(table_count(owned->table), count);
+    assert_true(table_check(owned->table, why, sizeof(why)));
+    buffer_free(&buffers[0]);
+    buffer_free(&buffers[1]);
+}
+
+/* What the digest of a table would be by what is in one of its trees. */
+static struct digest digest_of(const struct table *table, enum side side)
+{
+    struct mem plain;
+    struct tree_entry entry = {0};
+    struct tree_cursor cursor;
+    struct digest sum = {0, 0};
+
+    mem_init(&plain, 0);
+    entry.buffer = BUFFER(&plain);
+    for (bool more = tree_cursor_select(&cursor, table_root(table, side), 0);
+         more; more = tree_cursor_next(&cursor)) {
+        assert_int_equal(tree_cursor_read(&cursor, &entry), ST_OK);
+        digest_add(&sum,
+                   side == SIDE_FWD
+                       ? digest_element(entry.key.first, entry.key.second)
+                       : digest_element(entry.key.second, entry.key.first));
+    }
+    buffer_free(&entry.buffer);
+    return sum;
+}
+
+static void a_key_changes_owners(void **state)
+{
+    static const enum table_type types[] = {TABLE_ONE_TO_MANY,
+                                            TABLE_MANY_TO_ONE};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct owned owned;
+        struct random random;
+        struct snapshot *snapshot = NULL;
+        struct digest seen = {0, 0};
+
+        random_init(&random, random_seed());
+        owned_open(&owned, types[i]);
+        for (unsigned step = 0; step < 5 * OWNED_COUNT; step++) {
+            if (step % 1000 == 0) { /* pages that it sees are not changed */
+                assert_int_equal(snapshot_take(owned.store, &snapshot), ST_OK);
+                seen = table_digest(owned.table);
+            }
+            give(&owned, random_below(&random, OWNED_COUNT),
+                 1 + random_below(&random, OWNER_COUNT), step % 97 < 2,
+                 step % 5 == 0);
+            if (step % 1000 == 500) {
+                const struct table *then =
+                    snapshot_find(snapshot, table_name(owned.table));
+
+                for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++)
+                    assert_true(digest_equal(digest_of(then, side), seen));
+                snapshot_release(snapshot);
+            }
+            if (step % 2500 == 0)
+                expect_owners(&owned);
+        }
+        expect_owners(&owned);
+        store_free(owned.store);
+    }
+}
+
 /*
  * Lets the nth allocation of one command fail, for every n that it has. After
  * each failure and rollback, the contents are as before.
@@ -600,6 +791,7 @@ int main(void)
         cmocka_unit_test(values_too_big_for_a_key_are_compared_by_bytes),
         cmocka_unit_test(ids_are_never_given_out_again),
         cmocka_unit_test(the_last_id_is_the_last),
+        cmocka_unit_test(a_key_changes_owners),
         cmocka_unit_test(a_failed_allocation_changes_nothing),
         cmocka_unit_test(nor_under_a_snapshot),
         cmocka_unit_test(at_the_limit_reads_and_deletes_go_on),

@@ -442,7 +442,8 @@ struct world {
     struct random random;
     struct key_space keys;
     int value_kind;
-    bool failing; /* let allocations fail now and then */
+    bool failing;      /* let allocations fail now and then */
+    unsigned replaced; /* keys that took a neighbour's place */
 };
 
 /* An operation that failed has changed neither tree nor account. */
@@ -514,9 +515,67 @@ static void step_put(struct world *world)
     buffer_free(&old);
 }
 
+/*
+ * A key takes the place of a neighbour with the same first component, or is
+ * added where it has been looked for.
+ */
+static void step_place(struct world *world)
+{
+    struct tree *tree = &world->tree;
+    struct bytes none = bytes_of(NULL, 0);
+    struct tree_key key = make_key(&world->random, &world->keys);
+    struct tree_key near = {none, none};
+    struct tree_path other = {.depth = 0};
+    struct tree_place place;
+    struct tree_change change;
+    uint32_t depth;
+    size_t at;
+    bool existed;
+    bool alone;
+
+    if (world->model.count) {
+        struct tree_key some = entry_key(
+            &world->model
+                 .entries[random_below(&world->random, world->model.count)]);
+
+        /* A second partner for a first that is there: rivals are to be had. */
+        if (random_below(&world->random, 2) && key.second.size)
+            key.first = some.first;
+        near = entry_key(
+            &world->model
+                 .entries[random_below(&world->random, world->model.count)]);
+    }
+    existed = model_has(&world->model, key, &at);
+    alone = model_alone(&world->model, key);
+    if (tree_find_rival(tree, &world->path, key, &place)) {
+        assert_false(existed);
+        assert_true(bytes_equal(place.rival.first, key.first));
+        assert_true(model_has(&world->model, place.rival, &at));
+        assert_int_equal(world->model.entries[at].value_size, 0);
+        tree_replace_at(tree, &world->path, &place, key);
+        model_put(&world->model, key, none);
+        assert_true(model_has(&world->model, place.rival, &at));
+        model_delete(&world->model, at);
+        world->replaced++;
+        return;
+    }
+    tree_approach(&tree->root, &other, near);
+    depth = other.depth;
+    assert_int_equal(tree_add_at(tree, &world->path, &place, key, &change),
+                     ST_OK);
+    assert_int_equal(change.existed, existed);
+    if (existed)
+        return;
+    assert_int_equal(change.first_alone, alone);
+    if (near.first.size && world->path.depth == depth)
+        assert_true(tree_get_near(&tree->root, &other, near, NULL));
+    model_put(&world->model, key, none);
+}
+
 static void step_delete(struct world *world)
 {
     struct tree_key key = make_key(&world->random, &world->keys);
+    bool near = random_below(&world->random, 2) == 0;
     struct tree_change change = {0};
     size_t at;
     bool existed;
@@ -535,8 +594,10 @@ static void step_delete(struct world *world)
         enum status st;
 
         mem_fail_at(&world->mem, nth, false);
-        world->path.depth = 0;
-        st = tree_delete(&world->tree, key, NULL, &change);
+        if (!near)
+            world->path.depth = 0;
+        st = near ? tree_delete_near(&world->tree, &world->path, key, &change)
+                  : tree_delete(&world->tree, key, NULL, &change);
         mem_fail_at(&world->mem, 0, false);
         if (st == ST_OK)
             break;
@@ -604,6 +665,8 @@ static void world_run(struct world *world, int steps, int check_every)
             step_snapshot(world);
         else if (dice < 10)
             step_get(world);
+        else if (dice < 20)
+            step_place(world);
         else if (dice < (growing ? 80 : 25))
             step_put(world);
         else
@@ -632,6 +695,7 @@ static void run_shape(enum shape shape, bool failing)
 {
     uint64_t seed = random_seed();
     int steps = getenv("STEPS") ? atoi(getenv("STEPS")) : 3000;
+    unsigned replaced = 0;
 
     for (int variant = 0; variant < 12; variant++) {
         struct world world = {
@@ -645,7 +709,10 @@ static void run_shape(enum shape shape, bool failing)
         random_init(&world.random, seed + (uint64_t)variant);
         world_run(&world, shape == SHAPE_LONG || failing ? steps / 3 : steps,
                   1);
+        replaced += world.replaced;
     }
+    if (shape == SHAPE_SMALL)
+        assert_true(replaced > 0);
 }
 
 static void small_integers_and_floats(void **state)
