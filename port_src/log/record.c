@@ -146,7 +146,7 @@ static uint32_t header_checksum(const uint8_t *header, uint32_t seed)
                     RECORD_HEADER_BYTES - RECORD_PAYLOAD_CHECKSUM);
 }
 
-void record_header_write(uint8_t bytes[RECORD_HEADER_BYTES], uint32_t seed,
+void record_header_begin(uint8_t bytes[RECORD_HEADER_BYTES],
                          enum record_type type, uint64_t seq, uint64_t durable,
                          struct bytes term)
 {
@@ -157,13 +157,42 @@ void record_header_write(uint8_t bytes[RECORD_HEADER_BYTES], uint32_t seed,
         lag = RECORD_LAG_MAX;
     REQUIRE(term.size < RECORD_PAYLOAD_MAX);
 
-    store_be32(bytes + RECORD_PAYLOAD_CHECKSUM,
-               checksum(CHECKSUM_OF_VERSION, term.data, term.size));
     store_be32(bytes + RECORD_SIZE, (uint32_t)term.size + 1);
     store_be32(bytes + RECORD_TYPE_AND_LAG,
                (uint32_t)type << 24 | (uint32_t)lag);
     store_be64(bytes + RECORD_SEQ, seq);
+}
+
+/* Both checksums of a header whose payload is 131 and `term`. */
+static void record_header_seal(uint8_t bytes[RECORD_HEADER_BYTES],
+                               uint32_t seed, struct bytes term)
+{
+    store_be32(bytes + RECORD_PAYLOAD_CHECKSUM,
+               checksum(CHECKSUM_OF_VERSION, term.data, term.size));
     store_be32(bytes + RECORD_CHECKSUM, header_checksum(bytes, seed));
+}
+
+void record_header_write(uint8_t bytes[RECORD_HEADER_BYTES], uint32_t seed,
+                         enum record_type type, uint64_t seq, uint64_t durable,
+                         struct bytes term)
+{
+    record_header_begin(bytes, type, seq, durable, term);
+    record_header_seal(bytes, seed, term);
+}
+
+void records_seal(uint8_t *records, size_t size, uint32_t seed)
+{
+    while (size > 0) {
+        uint32_t payload = record_header_size(records);
+        size_t bytes = RECORD_HEADER_BYTES + (size_t)payload;
+
+        REQUIRE(payload > 0 && bytes <= size);
+        record_header_seal(
+            records, seed,
+            bytes_of(records + RECORD_HEADER_BYTES + 1, payload - 1));
+        records += bytes;
+        size -= bytes;
+    }
 }
 
 /* The fields first: they refuse nearly all that is no header, zeros among

@@ -114,6 +114,17 @@ void record_header_write(uint8_t bytes[RECORD_HEADER_BYTES], uint32_t seed,
                          struct bytes term);
 
 /*
+ * The same in two steps, for many records that lie one behind another: headers
+ * without their checksums first, and then all checksums of the `size` bytes of
+ * whole records at `records`. A record's two depend on each other, those of
+ * different records do not, so the processor works on several at a time.
+ */
+void record_header_begin(uint8_t bytes[RECORD_HEADER_BYTES],
+                         enum record_type type, uint64_t seq, uint64_t durable,
+                         struct bytes term);
+void records_seal(uint8_t *records, size_t size, uint32_t seed);
+
+/*
  * Reads a record header alone: `*ret` without a payload, and the payload's
  * size. FORMAT_SHORT, FORMAT_HEADER. Zeros are no header.
  */

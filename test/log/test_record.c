@@ -85,6 +85,34 @@ static void checksums_are_those_of_zlib(void **state)
     }
 }
 
+/* Records that are sealed together are those that were written one by one. */
+static void records_are_sealed_together(void **state)
+{
+    enum { COUNT = 50 };
+    uint32_t seed = record_seed((const uint8_t *)"0123456789abcdef");
+    uint8_t one[COUNT * (RECORD_HEADER_BYTES + 1 + COUNT)];
+    uint8_t all[sizeof(one)];
+    size_t size = 0;
+
+    (void)state;
+    memset(one, 0xaa, sizeof(one));
+    memset(all, 0xaa, sizeof(all));
+    for (size_t i = 0; i < COUNT; i++) {
+        uint8_t *term = all + size + RECORD_HEADER_BYTES + 1;
+
+        memset(term, (int)i, i);
+        term[-1] = ETF_VERSION;
+        memcpy(one + size + RECORD_HEADER_BYTES, term - 1, i + 1);
+        record_header_begin(all + size, RECORD_MUTATION, i + 9, 9,
+                            bytes_of(term, i));
+        record_header_write(one + size, seed, RECORD_MUTATION, i + 9, 9,
+                            bytes_of(term, i));
+        size += RECORD_HEADER_BYTES + 1 + i;
+    }
+    records_seal(all, size, seed);
+    assert_memory_equal(all, one, sizeof(one));
+}
+
 static void a_file_header_comes_back(void **state)
 {
     struct file_header header = header_of_store(1);
@@ -318,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_format_is_for_ever),
         cmocka_unit_test(checksums_are_those_of_zlib),
+        cmocka_unit_test(records_are_sealed_together),
         cmocka_unit_test(a_file_header_comes_back),
         cmocka_unit_test(every_flip_in_a_file_header_is_found),
         cmocka_unit_test(versions_and_kinds_are_judged),

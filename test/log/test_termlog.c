@@ -199,6 +199,55 @@ static void segments_end_while_a_job_runs(void **state)
     end(&f);
 }
 
+/* How many calls write what is pending, which has to be something. */
+static uint64_t writes_of(struct fixture *f)
+{
+    uint64_t before = sim_io_calls(f->sim, SIM_KIND(SIM_PWRITE));
+
+    assert_true(termlog_pending_bytes(f->d.log) > 0);
+    assert_int_equal(termlog_write(f->d.log), ST_OK);
+    return sim_io_calls(f->sim, SIM_KIND(SIM_PWRITE)) - before;
+}
+
+/* Zeros before the first bytes of a window, and never over a record. */
+static void a_busy_log_enters_windows(void **state)
+{
+    static const uint64_t window = 64u << 10;
+    char name[FILE_NAME_BYTES];
+    char wanted[101] = "", found[1000];
+    uint64_t end = FILE_HEADER_BYTES;
+    struct bytes file;
+    struct fixture f = {.sim = sim_io_create()};
+
+    (void)state;
+    durable_init(&f.d, f.sim, 4711, SYNC_NONE, 1 << 20);
+    assert_int_equal(durable_open(&f.d, 0), ST_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        /* The first 20 are small: those fill no window. */
+        size_t size = i < 20 ? 4000 : i % 10 ? 9000 : 70000;
+        uint64_t begun = end;
+        bool enters;
+
+        if (end + size + 1000 > 1 << 20)
+            size = 10;
+        assert_int_equal(append(f.d.log, size), ST_OK);
+        end += termlog_pending_bytes(f.d.log);
+        enters = size >= 9000 && end / window > begun / window;
+        assert_int_equal(writes_of(&f), 1 + enters);
+        wanted[i] = 'm';
+    }
+    segment_name(name, 1);
+    records(f.sim, name, found);
+    assert_string_equal(found, wanted);
+    file = sim_io_file(f.sim, name);
+    assert_true(file.size > end);
+    for (uint64_t at = end; at < file.size; at++)
+        assert_int_equal(file.data[at], 0);
+    durable_abandon(&f.d);
+    durable_deinit(&f.d);
+    sim_io_free(f.sim);
+}
+
 static void *run_job(void *job)
 {
     termlog_sync_run(job);
@@ -943,6 +992,7 @@ int main(void)
         cmocka_unit_test(nothing_is_written_until_something_is_appended),
         cmocka_unit_test(a_job_covers_what_was_appended_before_it),
         cmocka_unit_test(segments_end_while_a_job_runs),
+        cmocka_unit_test(a_busy_log_enters_windows),
         cmocka_unit_test(a_worker_syncs_while_the_loop_goes_on),
         cmocka_unit_test(a_mark_is_put_when_the_last_record_claims_less),
         cmocka_unit_test(records_say_what_is_durable),
