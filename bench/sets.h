@@ -56,6 +56,7 @@ template <size_t SIZE> class rhizome : public subject_base
     rhizome()
     {
         mem_init(&mem_, 0);
+        mem_set_huge(&mem_); /* as store_create() does */
         epochs_init(&epochs_, &mem_);
         tree_init(&tree_, &epochs_);
         entry_ = {};
@@ -95,6 +96,7 @@ template <size_t SIZE> class rhizome : public subject_base
                 for (uint32_t i = 0; i < run.count; i++, row += run.stride)
                     *sum += load_be64(row);
                 count += run.count;
+                tree_cursor_skip_run(&cursor);
                 continue;
             }
             if (tree_cursor_read(&cursor, &entry_) < 0)
