@@ -26,7 +26,7 @@ struct elements {
     struct buffer labels;
     bool undirected;
     struct buffer weight; /* the rule, an external term as above */
-    uint64_t count; /* elements given, of all rounds */
+    uint64_t count;       /* elements given, of all rounds */
 
     int status; /* of a failure, after a complaint */
 };

@@ -122,8 +122,9 @@ void reading_go(struct reading_load *load, enum status st);
 
 /*
  * Answers those that wait and are cancelled or too late, and begins others
- * while fewer than `running_max` run. Not within a command. O(1), but for each that is too late one
- * pass over those that wait, and at each tick one over all.
+ * while fewer than `running_max` run. Not within a command. O(1), but for each
+ * that is too late one pass over those that wait, and at each tick one over
+ * all.
  */
 void readings_look(struct readings *readings, size_t running_max);
 
