@@ -56,7 +56,6 @@ template <size_t SIZE> class rhizome : public subject_base
     rhizome()
     {
         mem_init(&mem_, 0);
-        mem_set_huge(&mem_); /* as store_create() does */
         epochs_init(&epochs_, &mem_);
         tree_init(&tree_, &epochs_);
         entry_ = {};

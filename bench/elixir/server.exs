@@ -3,11 +3,11 @@ defmodule Bench.Server do
   # the VM is killed, for what stands between them sees its input end then.
 
   @script ~S"""
-  "$@" </dev/null &
+  sh -c 'echo "pid $$"; exec "$@"' sh "$@" </dev/null &
   pid=$!
-  echo "pid $pid"
   read -r _until_the_end
   kill -INT $pid
+  (sleep 10; kill -TERM $pid) 2>/dev/null &
   wait $pid
   """
 

@@ -366,10 +366,10 @@ enum status graph_clear(struct store *store, struct table *table)
             table_count(writer.parts[GRAPH_OUT]);
     for (int i = 0; st == ST_OK && i < GRAPH_OPTIONS; i++)
         st = table_clear(store, writer.parts[i]);
-    if (st < 0 || !count)
-        return st;
     if (writer.table->places)
         graph_memo_clear(store, &writer.table->places->memo);
+    if (st < 0 || !count)
+        return st;
     st = change_clear_graph(store, writer.table, count);
     if (st == ST_OK)
         writer.table->digest = writer.parts[GRAPH_OPTIONS]->digest;

@@ -703,6 +703,8 @@ enum status graph_load_finish(struct graph_load *load,
 
     load->progress = progress;
     load->counts.vertices = load->words.count;
+    if (load->table->places) /* ids may begin anew */
+        graph_memo_clear(load->store, &load->table->places->memo);
     st = is_empty(&load->graph) ? load_build(load, &edges)
                                 : add_all(load, &edges);
     load->counts.edges = edges.count;

@@ -854,6 +854,8 @@ enum status graph_delete_vertex(struct graph_writer *writer,
                               SIDE_FWD, key, &count);
     if (st == ST_OK)
         st = delete_row(writer, GRAPH_VERTICES, key);
+    if (writer->table->places)
+        graph_memo_forget(store, &writer->table->places->memo, id);
     if (st == ST_OK)
         st = delete_row(writer, GRAPH_VERTEX_IDS, vertex);
     if (st == ST_OK)

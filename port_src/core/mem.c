@@ -10,97 +10,15 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Trimming walks the whole heap: it must pay. */
 #define TRIM_BYTES_MIN (16u << 20)
-
-/* With less than this most of a tree's path is in the translation buffer. */
-#define HUGE_BYTES_MIN (64u << 20)
-#define HUGE_PAGE (2u << 20)
-
-/* The heap grows by so much at a time, and is looked at so often: what it has
- * taken in between is on small pages. */
-#define HUGE_STEP (64u << 20)
-#define HUGE_LOOK (4u << 20)
 
 void mem_init(struct mem *mem, size_t limit)
 {
     memset(mem, 0, sizeof(*mem));
     mem->limit = limit ? limit : SIZE_MAX;
-    mem->huge_above = SIZE_MAX;
 }
-
-/* --- huge pages ----------------------------------------------------------- */
-
-#if defined(__GLIBC__) && defined(MADV_HUGEPAGE)
-
-void mem_set_huge(struct mem *mem)
-{
-    mem->huge_above = HUGE_BYTES_MIN;
-}
-
-/* The end of the heap that has been asked for; the main thread's. */
-static uintptr_t asked;
-
-/*
- * What the heap has grown by is asked to be of huge pages before it is touched.
- * A page of memory is not given a huge one afterwards, or only by and by, so
- * the heap must grow by more than a huge page at a time. To say so turns off
- * that glibc adapts the other two parameters, which are set to what it would
- * come to.
- */
-static __attribute__((noinline)) void mem_ask_for_huge(struct mem *mem)
-{
-    uintptr_t end;
-
-    if (!asked) {
-        mallopt(M_TOP_PAD, HUGE_STEP);
-        mallopt(M_MMAP_THRESHOLD, HUGE_STEP / 2); /* the most that it takes */
-        mallopt(M_TRIM_THRESHOLD, HUGE_STEP);
-        asked = (uintptr_t)sbrk(0);
-    }
-    mem->huge_above = mem->used + HUGE_LOOK;
-    end = (uintptr_t)sbrk(0);
-    asked = (asked + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    end = end / HUGE_PAGE * HUGE_PAGE;
-    if (end <= asked)
-        return;
-    /* It may be refused: then pages are small ones. */
-    (void)madvise((void *)asked, end - asked, MADV_HUGEPAGE);
-    asked = end;
-}
-
-/* What the heap grows into again is not what it was. */
-static void mem_huge_trimmed(struct mem *mem)
-{
-    uintptr_t end = (uintptr_t)sbrk(0);
-
-    if (mem->huge_above == SIZE_MAX || !asked)
-        return;
-    asked = end < asked ? end : asked;
-    mem->huge_above = mem->used < HUGE_BYTES_MIN ? HUGE_BYTES_MIN : mem->used;
-}
-
-#else
-
-void mem_set_huge(struct mem *mem)
-{
-    (void)mem;
-}
-
-static void mem_ask_for_huge(struct mem *mem)
-{
-    mem->huge_above = SIZE_MAX;
-}
-
-static void mem_huge_trimmed(struct mem *mem)
-{
-    (void)mem;
-}
-
-#endif
 
 enum status mem_status(const struct mem *mem)
 {
@@ -139,8 +57,6 @@ static void mem_take(struct mem *mem, size_t charge)
     mem->used += charge;
     if (mem->used <= mem->high)
         return;
-    if (__builtin_expect(mem->used > mem->huge_above, 0))
-        mem_ask_for_huge(mem);
     mem->high = mem->used;
     mem->trim_below = mem->high < TRIM_BYTES_MIN ? 0 : mem->high / 2;
     if (mem->used > mem->peak)
@@ -155,7 +71,6 @@ static void mem_trim(struct mem *mem)
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
-    mem_huge_trimmed(mem);
 }
 
 static void *mem_new(struct mem *mem, size_t size, bool zeros)

@@ -38,21 +38,12 @@ struct mem {
     bool refused;      /* the last failure was the limit's */
     size_t high;       /* the most that `used` was since the last trim */
     size_t trim_below; /* `used` below it: give pages back to the system */
-    size_t huge_above; /* `used` above it: ask for huge pages */
     uint64_t fail_at;  /* tests: the nth allocation from now fails; 0 never */
     bool fail_on;      /* tests: and so do all after it */
 };
 
 /* An account with no charge. `limit` is in bytes; 0 means none. */
 void mem_init(struct mem *mem, size_t limit);
-
-/*
- * From now on the C library's heap grows in steps of megabytes on huge pages,
- * where the system has them, once there is so much that it pays: walks down
- * large trees miss the translation buffer as often as the cache. For the
- * account of a store, on the main thread, whose heap it is.
- */
-void mem_set_huge(struct mem *mem);
 
 /*
  * A block of `size` > 0 bytes, aligned to MEM_ALIGN, uninitialised; NULL if

@@ -66,7 +66,10 @@ enum status snapshot_take(struct store *store, struct snapshot **ret)
     REQUIRE(!store->open);
     if (store->epochs.youngest)
         snapshot = snapshot_of(store->epochs.youngest);
-    if (snapshot && snapshot->seq == store->seq) {
+    /* What was undone left the same elements in other nodes, which that one
+     * does not keep from being changed. */
+    if (snapshot && snapshot->seq == store->seq &&
+        snapshot->epoch.epoch >= store->undone_epoch) {
         *ret = snapshot_keep(snapshot);
         return ST_OK;
     }

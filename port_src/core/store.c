@@ -69,7 +69,6 @@ enum status store_create(const struct store_options *options,
     if (!store)
         return ST_NO_MEMORY;
     mem_init(&store->own_mem, options ? options->memory_limit : 0);
-    mem_set_huge(&store->own_mem);
     store->mem = &store->own_mem;
     epochs_init(&store->epochs, store->mem);
     store_init(store, store);
@@ -303,6 +302,7 @@ void store_rollback(struct store *store)
 {
     REQUIRE(store->open);
     change_rollback(store);
+    store->undone_epoch = store->epochs.now;
     command_end(store);
 }
 

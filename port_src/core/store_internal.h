@@ -125,7 +125,8 @@ struct store {
     struct epochs epochs;
     uint64_t seq;
     uint64_t catalog_seq;
-    bool open; /* between begin and commit or rollback */
+    bool open;             /* between begin and commit or rollback */
+    uint64_t undone_epoch; /* that of the last rollback */
     struct change_list changes;
 
     struct tree catalog;       /* encoded name -> struct table * */

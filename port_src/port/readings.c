@@ -40,6 +40,7 @@
  */
 struct sight {
     uint64_t references;
+    size_t size; /* all that was taken for it */
     struct snapshot *snapshot;
     const struct table *table; /* what was pinned, in the store; or: */
     struct sources sources;
@@ -57,7 +58,7 @@ struct reading {
     const struct command *command;
     struct call_options options; /* `where` lies in `op` or behind it */
     struct bytes op;
-    size_t size;               /* all that was taken for it */
+    size_t size;               /* all that was taken for it but the sight */
     struct sight *sight;       /* or NULL, if there is a load */
     struct reading_load *load; /* in place of tables, or NULL */
     bool blocked;              /* which list it is in while it waits */
@@ -95,7 +96,7 @@ struct readings {
     struct commands *commands;
     struct lane lanes[LANE_COUNT];
     size_t waiting_count; /* in all lanes, blocked ones too */
-    size_t waiting_bytes; /* of all that they hold */
+    size_t waiting_bytes; /* of all that they hold, and of all sights */
     struct sight *sight;  /* of the youngest that holds one, or NULL */
     uint64_t due_ns;      /* the earliest of those that wait, or before it */
     bool some_cancelled;  /* of those that wait */
@@ -247,6 +248,7 @@ static void sight_release(struct readings *readings, struct sight *sight)
         return;
     if (readings->sight == sight)
         readings->sight = NULL;
+    readings->waiting_bytes -= sight->size;
     sources_unpin(mem, &sight->pins);
     table_unpin(mem, sight->pin);
     snapshot_release(sight->snapshot);
@@ -259,6 +261,7 @@ static enum status sight_create(struct readings *readings,
                                 struct snapshot *snapshot, struct sight **ret)
 {
     struct mem *mem = readings->commands->mem;
+    size_t used = mem->used;
     struct sight *sight = mem_zalloc(mem, sizeof(*sight));
     enum status st = ST_OK;
 
@@ -281,6 +284,8 @@ static enum status sight_create(struct readings *readings,
         sight_release(readings, sight);
         return st;
     }
+    sight->size = mem->used - used;
+    readings->waiting_bytes += sight->size;
     *ret = sight;
     return ST_OK;
 }
@@ -467,6 +472,7 @@ static enum status start(struct call *call, struct reading_load *load)
     size_t size = call->inner.size + call->options.where.size;
     size_t limit = call->options.memory;
     size_t used = commands->mem->used;
+    size_t taken;
     struct reading *reading;
     enum status st = readings_admit(readings, call, size);
 
@@ -487,6 +493,7 @@ static enum status start(struct call *call, struct reading_load *load)
                                 : SIZE_MAX);
     writer_init(&reading->writer, &reading->mem, SIZE_MAX);
     reading_copy(call, reading);
+    taken = commands->mem->used - used;
     if (!load)
         st = sight_take(readings, call, &reading->sight);
     if (st == ST_OK)
@@ -495,7 +502,7 @@ static enum status start(struct call *call, struct reading_load *load)
         reading_free(reading);
         return st;
     }
-    reading->size = commands->mem->used - used;
+    reading->size = taken;
     reading->shows = call_shows(call, ST_OK);
     reading->load = load;
     reading->blocked = load && load->waits;

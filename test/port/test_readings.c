@@ -356,6 +356,31 @@ static void a_reading_sees_its_moment_and_nothing_later(void **state)
     daemon_close(&daemon);
 }
 
+/* What a failed command has undone leaves nodes that no snapshot before it has
+ * seen; a read behind it must not share such a one. */
+static void reads_behind_a_failure_see_one_state(void **state)
+{
+    struct daemon daemon;
+
+    (void)state;
+    daemon_open(&daemon);
+    fill_set(&daemon, 1000);
+    expect_call(&daemon, "{snapshot,{1,1}}", "{ok,");
+    expect_call(&daemon,
+                "{batch,[{delete,t,fwd,500},{insert,t,fwd,2000},"
+                "{insert,nowhere,fwd,1}]}",
+                "{error,{no_table,");
+    assert_int_equal(run(&daemon, "[{2," SCAN "}]"), ST_OK);
+    assert_int_equal(run(&daemon, test_format("[{3,{delete_all,t,fwd,%s}}]",
+                                              numbers(450, 550, false))),
+                     ST_OK);
+    replies(&daemon);
+    run_all(&daemon);
+    assert_string_equal(replies(&daemon), test_format("2:{ok,%s,done} ",
+                                                      numbers(0, 1000, false)));
+    daemon_close(&daemon);
+}
+
 static void replies_come_in_the_order_of_their_ends(void **state)
 {
     struct daemon daemon;
@@ -1345,6 +1370,7 @@ int main(void)
         cmocka_unit_test(short_reads_are_answered_at_once),
         cmocka_unit_test(large_elements_go_over_to_a_worker),
         cmocka_unit_test(a_reading_sees_its_moment_and_nothing_later),
+        cmocka_unit_test(reads_behind_a_failure_see_one_state),
         cmocka_unit_test(replies_come_in_the_order_of_their_ends),
         cmocka_unit_test(a_deadline_ends_it_where_it_is),
         cmocka_unit_test(limits_end_a_page_and_it_goes_on_from_there),
