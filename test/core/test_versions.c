@@ -1086,6 +1086,7 @@ static void what_did_not_change_is_one_snapshot(void **state)
     struct store *store = open_store();
     struct snapshot *snapshot;
     struct snapshot *again;
+    struct snapshot *undone;
     struct table *table;
     struct model_text key = world_key(5);
     bool inserted;
@@ -1094,22 +1095,30 @@ static void what_did_not_change_is_one_snapshot(void **state)
     create(store, 1, TABLE_SET, NULL, ON_DELETE_EVICT);
     snapshot = take(store);
     assert_ptr_equal(take(store), snapshot);
+    assert_int_equal(insert(store, 1, 1, 0), ST_OK);
+    again = take(store);
+    assert_ptr_not_equal(again, snapshot);
+    assert_int_equal(insert(store, 1, 1, 0), ST_OK); /* it is there */
+    assert_ptr_equal(take(store), again);
+    /* What was undone lies elsewhere now. */
     store_begin(store);
     table = mutable(store, 1);
     assert_int_equal(table_insert(store, table, SIDE_FWD, model_bytes(&key),
                                   NONE, &inserted),
                      ST_OK);
     store_rollback(store);
-    assert_ptr_equal(take(store), snapshot);
+    undone = take(store);
+    assert_ptr_not_equal(undone, again);
+    assert_int_equal(snapshot_seq(undone), snapshot_seq(again));
+    assert_ptr_equal(take(store), undone);
     assert_ptr_equal(snapshot_keep(snapshot), snapshot);
-    assert_int_equal(insert(store, 1, 1, 0), ST_OK);
-    again = take(store);
-    assert_ptr_not_equal(again, snapshot);
-    assert_int_equal(insert(store, 1, 1, 0), ST_OK); /* it is there */
-    assert_ptr_equal(take(store), again);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(count_at(undone, 1), 1);
+        snapshot_release(undone);
+        assert_int_equal(count_at(again, 1), 1);
         snapshot_release(again);
-    for (int i = 0; i < 4; i++) {
+    }
+    for (int i = 0; i < 3; i++) {
         assert_int_equal(count_at(snapshot, 1), 0);
         snapshot_release(snapshot);
     }
