@@ -228,8 +228,8 @@ static bool sources_equal(const struct sources *a, const struct sources *b)
     return true;
 }
 
-/* Is it what the call would see? Tables stay where they are while their store
- * stays as it is, and of one that is, there is one snapshot. */
+/* Is it what the call would see? Tables stay where they are and nodes what they
+ * are as long as their store gives the same snapshot. */
 static bool sight_fits(const struct sight *sight, const struct call *call,
                        const struct snapshot *snapshot)
 {
