@@ -106,7 +106,7 @@ void graph_note_places(struct store *store, struct table *table);
 /*
  * What graph_vertex() remembers: an id's vertex, which lies there until one is
  * forgotten. Looks one up, or will soon, enters what the tree says, empties the
- * slot of an id that is given to a vertex, and empties all. O(1).
+ * slot of an id whose vertex is deleted, and empties all. O(1).
  */
 struct graph_memo;
 bool graph_memo_get(const struct graph_memo *memo, uint64_t id,

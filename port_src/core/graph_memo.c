@@ -13,9 +13,9 @@
  * filled as vertices are asked for, and only of the store itself, on the loop,
  * while nothing is uncommitted: so a slot says what the tree says.
  *
- * What can make it lie is an id that is given again, after its vertex was
- * deleted: graph_memo_forget() empties the slot. That a deletion is taken back
- * does no harm, for then the id means again what it meant.
+ * What would make it lie is an id that is given again after its vertex was
+ * deleted, so a deletion empties the slot (graph_memo_forget()). That it is
+ * taken back does no harm: then the slot is empty, and the tree is asked again.
  *
  * It may do without memory, and does without for vertices of more than
  * MEMO_TERM_MAX bytes. It costs 16 bytes for each id of a chunk, and the bytes

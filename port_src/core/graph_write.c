@@ -259,8 +259,6 @@ static enum status give_id(struct graph_writer *writer, enum graph_part by_id,
     if (st == ST_OK)
         st = put_row_near(writer, by_key, &paths->by_key, key,
                           buffer_bytes(term));
-    if (by_id == GRAPH_VERTICES && writer->table->places)
-        graph_memo_forget(store, &writer->table->places->memo, *next);
     if (st == ST_OK)
         *ret = (*next)++;
     return st;

@@ -299,23 +299,29 @@ delete_large(struct tree *tree, struct tree_path *path, struct tree_key key,
     return delete_probe(tree, path, &probe, old_value, ret_change);
 }
 
-static enum status delete (struct tree *tree, struct tree_path *path,
-                           struct tree_key key, struct buffer *old_value,
-                           struct tree_change *ret_change) {
-    struct mem *mem = tree->epochs->mem; uint8_t raw[PROBE_SMALL + PROBE_PAD];
-    struct probe probe; size_t limit = mem->limit; enum status st;
+static enum status delete_key(struct tree *tree, struct tree_path *path,
+                              struct tree_key key, struct buffer *old_value,
+                              struct tree_change *ret_change)
+{
+    struct mem *mem = tree->epochs->mem;
+    uint8_t raw[PROBE_SMALL + PROBE_PAD];
+    struct probe probe;
+    size_t limit = mem->limit;
+    enum status st;
 
-    if (key_raw_size(key) > PROBE_LARGE){ *ret_change = (struct tree_change){0};
-                                          return ST_OK;}
-mem->limit = SIZE_MAX;
-if (key_raw_size(key) > PROBE_SMALL) {
-    st = delete_large(tree, path, key, old_value, ret_change);
-} else {
-    probe = probe_make(key, false, raw);
-    st = delete_probe(tree, path, &probe, old_value, ret_change);
-}
-mem->limit = limit;
-return st;
+    if (key_raw_size(key) > PROBE_LARGE) {
+        *ret_change = (struct tree_change){0};
+        return ST_OK;
+    }
+    mem->limit = SIZE_MAX;
+    if (key_raw_size(key) > PROBE_SMALL) {
+        st = delete_large(tree, path, key, old_value, ret_change);
+    } else {
+        probe = probe_make(key, false, raw);
+        st = delete_probe(tree, path, &probe, old_value, ret_change);
+    }
+    mem->limit = limit;
+    return st;
 }
 
 enum status tree_delete(struct tree *tree, struct tree_key key,
@@ -325,14 +331,14 @@ enum status tree_delete(struct tree *tree, struct tree_key key,
     struct tree_path path;
 
     path.depth = 0;
-    return delete (tree, &path, key, old_value, ret_change);
+    return delete_key(tree, &path, key, old_value, ret_change);
 }
 
 enum status tree_delete_near(struct tree *tree, struct tree_path *path,
                              struct tree_key key,
                              struct tree_change *ret_change)
 {
-    return delete (tree, path, key, NULL, ret_change);
+    return delete_key(tree, path, key, NULL, ret_change);
 }
 
 /* ---------------------------------------------------------------- clear */

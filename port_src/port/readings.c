@@ -472,7 +472,6 @@ static enum status start(struct call *call, struct reading_load *load)
     size_t size = call->inner.size + call->options.where.size;
     size_t limit = call->options.memory;
     size_t used = commands->mem->used;
-    size_t taken;
     struct reading *reading;
     enum status st = readings_admit(readings, call, size);
 
@@ -493,7 +492,7 @@ static enum status start(struct call *call, struct reading_load *load)
                                 : SIZE_MAX);
     writer_init(&reading->writer, &reading->mem, SIZE_MAX);
     reading_copy(call, reading);
-    taken = commands->mem->used - used;
+    reading->size = commands->mem->used - used;
     if (!load)
         st = sight_take(readings, call, &reading->sight);
     if (st == ST_OK)
@@ -502,7 +501,6 @@ static enum status start(struct call *call, struct reading_load *load)
         reading_free(reading);
         return st;
     }
-    reading->size = taken;
     reading->shows = call_shows(call, ST_OK);
     reading->load = load;
     reading->blocked = load && load->waits;

@@ -90,7 +90,7 @@ static void put(struct bench *bench, unsigned n)
     bench->there[n] = true;
 }
 
-static void delete (struct bench *bench, unsigned n)
+static void remove_vertex(struct bench *bench, unsigned n)
 {
     uint64_t edges;
     bool deleted;
@@ -146,7 +146,7 @@ static void ids_may_be_given_again(void **state)
                 unsigned n = (unsigned)random_below(&random, VERTICES);
 
                 if (bench.there[n])
-                    delete (&bench, n);
+                    remove_vertex(&bench, n);
                 else
                     put(&bench, n);
                 if (random_below(&random, 2)) /* among what is not committed */
