@@ -61,7 +61,6 @@ struct walker {
     struct share shares[RUN_THREADS_MAX];
     struct parts pieces;  /* of a level that pulls outwards */
     struct chunks chunks; /* of one that pulls back */
-    atomic_bool stop;
 
     double *distances;
     double *path_counts;

@@ -52,13 +52,11 @@ static void crew_wait(struct hand *hand)
         run_barrier(hand->run);
 }
 
-/* Waits for the crew; all have the same opinion on whether to go on. There
- * must be a crew_wait() before the next one: steps begin with this, or their
- * work and this, and end with that. */
+/* Waits for the crew; all have the same opinion on whether to go on. */
 static bool crew_goes_on(struct hand *hand)
 {
     if (hand->crew > 1)
-        return !team_stops(hand->run, hand->thread, &hand->walker->stop);
+        return !team_stops(hand->run);
     return !run_stopped(hand->run);
 }
 

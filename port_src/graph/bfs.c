@@ -56,7 +56,6 @@ struct step {
     _Atomic uint64_t found_hubs;  /* among them, if they are in the queue */
     struct chunks hub_chunks;
     struct parts words; /* of bits */
-    atomic_bool stop;
 };
 
 struct bfs {
@@ -168,7 +167,7 @@ static bool step_end(struct walk *walk)
         atomic_store(&next->found_hubs, 0);
     }
     walk->step++;
-    if (team_stops(walk->run, walk->thread, &step->stop))
+    if (team_stops(walk->run))
         return false;
     walk->found = atomic_load(&step->found);
     walk->edges = atomic_load(&step->found_edges);

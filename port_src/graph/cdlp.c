@@ -29,7 +29,6 @@ struct cdlp {
     uint32_t *counts;    /* for each thread, of each label; 0 between */
     struct chunks chunks[2];
     _Atomic uint64_t changed[2];
-    atomic_bool stop;
     uint64_t iterations;
     unsigned last; /* which labels are the result */
 };
@@ -114,7 +113,7 @@ static void cdlp_team(struct run *run, void *context, unsigned thread)
     run_fill(run, counts, 0, cdlp->n * sizeof(uint32_t));
     for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
         cdlp->labels[0][v] = v;
-    if (team_stops(run, thread, &cdlp->stop))
+    if (team_stops(run))
         return;
     run_barrier(run);
     for (uint64_t i = 0; i < cdlp->iterations_max; i++) {
@@ -122,7 +121,7 @@ static void cdlp_team(struct run *run, void *context, unsigned thread)
 
         /* The other turn's are no longer in use, and not yet again. */
         iterate(run, cdlp, turn, counts);
-        if (team_stops(run, thread, &cdlp->stop))
+        if (team_stops(run))
             return;
         if (thread == 0) {
             atomic_store(&cdlp->chunks[!turn].next, 0);

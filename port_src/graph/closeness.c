@@ -93,7 +93,6 @@ struct near {
     } * searches;
     unsigned search_count;
     bool adds_alone;
-    atomic_bool stop;
 };
 
 static uint32_t source_at(const struct near *near, uint32_t i)
@@ -496,7 +495,7 @@ static void weights_team(struct run *run, void *context, unsigned thread)
         d->settled_count = 0;
         if (d->source != NO_VERTEX)
             search(run, near->out, d, &work);
-        if (team_stops(run, thread, &near->stop))
+        if (team_stops(run))
             return;
         if (thread == 0) {
             near->chunks.next = 0;

@@ -62,7 +62,6 @@ struct page_rank {
     double change;
     uint64_t iterations;
     bool converged;
-    atomic_bool stop;
 };
 
 static double teleport_to(const struct page_rank *pr, uint32_t v)
@@ -300,7 +299,7 @@ static void page_rank_team(struct run *run, void *context, unsigned thread)
     sharing = add_parts(run, pr, thread, sharing);
     for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
         pr->ranks[v] = first_rank(pr, v, sharing);
-    if (team_stops(run, thread, &pr->stop))
+    if (team_stops(run))
         return;
     sinks = share_out(run, pr, from, to);
     run_barrier(run);
@@ -326,7 +325,7 @@ static void page_rank_team(struct run *run, void *context, unsigned thread)
                 pr->coarse_shares = NULL;
             run_progress(run, i + 1, pr->iterations_max);
         }
-        if (team_stops(run, thread, &pr->stop))
+        if (team_stops(run))
             return;
         if (tells && change < pr->tolerance)
             break;

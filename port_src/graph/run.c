@@ -108,6 +108,7 @@ enum status run_fail(struct run *run, enum status st, uint32_t vertex,
 static void barrier_init(struct barrier *barrier, unsigned count)
 {
     barrier->count = count;
+    barrier->stopped = false;
     atomic_init(&barrier->arrived, 0);
     atomic_init(&barrier->round, 0);
     atomic_init(&barrier->sleepers, 0);
@@ -163,6 +164,8 @@ void run_barrier(struct run *run)
         return;
     round = atomic_load(&barrier->round);
     if (atomic_fetch_add(&barrier->arrived, 1) + 1 == barrier->count) {
+        /* Nobody reads what the last round left: all have come here. */
+        barrier->stopped = run_stopped(run);
         atomic_store(&barrier->arrived, 0);
         atomic_store(&barrier->round, round + 1);
         /* Who goes to sleep counts itself first and looks at the round then:

@@ -42,6 +42,7 @@ struct barrier {
     atomic_uint round;
     atomic_uint sleepers;
     atomic_uint patience; /* looks */
+    bool stopped;         /* the run was, when the last one came */
     pthread_mutex_t mutex;
     pthread_cond_t next_round;
 };

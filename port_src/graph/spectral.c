@@ -68,7 +68,6 @@ struct power {
     struct chunks gathering; /* each is set back where nobody takes of it */
     struct chunks scaling;
     struct chunks helping;
-    atomic_bool stop[3];
 
     uint64_t iterations;
     bool converged;
@@ -191,20 +190,20 @@ static void power_team(struct run *run, void *context, unsigned thread)
 
         if (hits) {
             multiply(run, p, p->in, 0, now, p->authority, &p->helping);
-            if (team_stops(run, thread, &p->stop[0]))
+            if (team_stops(run))
                 return;
             multiply(run, p, p->out, 0, p->authority, next, &p->gathering);
         } else {
             multiply(run, p, p->in, 1, now, next, &p->gathering);
         }
-        if (team_stops(run, thread, &p->stop[1]))
+        if (team_stops(run))
             return;
         if (thread == 0) {
             atomic_store(&p->helping.next, 0);
             atomic_store(&p->gathering.next, 0);
         }
         normalize(run, p, now, next);
-        if (team_stops(run, thread, &p->stop[2]))
+        if (team_stops(run))
             return;
         converged = greatest_change(p) <= p->tolerance;
         now = next;

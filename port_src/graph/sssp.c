@@ -86,7 +86,6 @@ struct sssp {
     uint64_t *rings;
     struct lane *lanes;
     unsigned lane_count;
-    atomic_bool stop;
     _Atomic uint64_t reached;
     _Atomic uint32_t orphans; /* reached, but no parent was found */
 };
@@ -452,7 +451,7 @@ static bool step_through(struct run *run, struct sssp *sssp, unsigned thread)
             atomic_store(&next->size, 0);
             atomic_store(&next->chunks.next, 0);
         }
-        if (team_stops(run, thread, &sssp->stop))
+        if (team_stops(run))
             return false;
         for (unsigned i = 0; i < run->threads; i++)
             dropped |= sssp->lanes[i].dropped;
@@ -570,7 +569,7 @@ static void sssp_team(struct run *run, void *context, unsigned thread)
     if (sssp->form == LABELS_F64)
         run_fill(run, sssp->parents + from, 0xff,
                  (to - from) * sizeof(uint32_t));
-    if (team_stops(run, thread, &sssp->stop))
+    if (team_stops(run))
         return;
     if (thread == 0) {
         sssp->labels[sssp->source] = sssp->form == LABELS_F64 ? 0 : NO_VERTEX;

@@ -149,16 +149,14 @@ static inline bool parts_take(struct parts *parts, unsigned thread,
 /* --- stopping ----------------------------------------------------------- */
 
 /*
- * A barrier after which all threads have the same opinion on whether to stop.
- * There must be another barrier before the next one of the same `stop`.
+ * A barrier, and whether to stop after it. All threads are told the same, and
+ * to go on only if nobody had stopped before coming here: what each was to do
+ * until then is done.
  */
-static inline bool team_stops(struct run *run, unsigned thread,
-                              atomic_bool *stop)
+static inline bool team_stops(struct run *run)
 {
-    if (thread == 0)
-        atomic_store(stop, run_stopped(run));
     run_barrier(run);
-    return atomic_load(stop);
+    return run->threads == 1 ? run_stopped(run) : run->barrier.stopped;
 }
 
 /* Counts work of one thread; asks the run after each RUN_CHECK_WORK of it. */

@@ -37,7 +37,6 @@ struct wcc {
     _Atomic uint64_t common_size;
     _Atomic uint64_t components;
     _Atomic uint64_t largest;
-    atomic_bool stop;
 };
 
 static void link_ends(bool alone, uint32_t *parents, uint32_t u, uint32_t v)
@@ -208,7 +207,7 @@ static void wcc_team(struct run *run, void *context, unsigned thread)
     for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
         wcc->parents[v] = v;
     run_fill(run, wcc->sizes + from, 0, (to - from) * sizeof(uint32_t));
-    if (team_stops(run, thread, &wcc->stop))
+    if (team_stops(run))
         return;
     for (uint64_t index = 0; index < SAMPLED_EDGES; index++) {
         link_sample(run, wcc, step++, index);

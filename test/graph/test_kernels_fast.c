@@ -8,10 +8,12 @@
  */
 #include "graph/kernels.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "support/random.h"
@@ -1152,6 +1154,69 @@ static void failures_give_all_back(void **state)
     }
 }
 
+struct straggler {
+    pthread_t first;
+    _Atomic uint64_t checks;
+    uint64_t nth; /* of the other threads' checks: fails, late */
+};
+
+static enum status straggler_check(void *context)
+{
+    struct straggler *straggler = context;
+
+    if (pthread_equal(pthread_self(), straggler->first) ||
+        atomic_fetch_add(&straggler->checks, 1) + 1 != straggler->nth)
+        return ST_OK;
+    usleep(1000);
+    return ST_CANCELLED;
+}
+
+/* A thread that stops leaves its part undone while the others wait for it:
+ * none of them may use that part. */
+static void nobody_uses_what_was_not_done(void **state)
+{
+    const uint32_t n = 300;
+    uint32_t from[300];
+    uint32_t to[300];
+    struct sample sample;
+
+    (void)state;
+    for (uint32_t v = 0; v < n; v++) {
+        from[v] = v;
+        to[v] = (v + 1) % n;
+    }
+    sample_build(&sample, n, n, from, to, NULL, false);
+    mallopt(M_PERTURB, 0x55); /* what is not written is nonsense */
+    for (size_t k = 0; k < KERNELS; k++)
+        for (uint64_t nth = 1; nth < 8; nth++) {
+            const struct algorithm *algorithm = kernels[k];
+            struct straggler straggler = {.first = pthread_self(), .nth = nth};
+            struct param params[PARAMS_MAX];
+            struct result result;
+            struct mem mem;
+            struct run run;
+            enum status st;
+
+            mem_init(&mem, 0);
+            run_init(&run, &mem);
+            run.threads = 2;
+            run.check = straggler_check;
+            run.context = &straggler;
+            result_init(&result);
+            params_default(algorithm, params);
+            if (algorithm == &bfs_algorithm || algorithm == &sssp_algorithm)
+                param(algorithm, params, "source")->vertex = 0;
+            st = algorithm->run(&run, &sample.projection, params, &result);
+            assert_int_equal(st, atomic_load(&straggler.checks) >= nth
+                                     ? ST_CANCELLED
+                                     : ST_OK);
+            result_free(&mem, &result);
+            assert_int_equal(mem.used, 0);
+        }
+    mallopt(M_PERTURB, 0);
+    sample_free(&sample);
+}
+
 /* Arrays for more threads may be refused: those that there are do all. */
 static void fewer_arrays_will_do(void **state)
 {
@@ -1211,6 +1276,7 @@ int main(void)
         cmocka_unit_test(samples_are_vertices),
         cmocka_unit_test(bad_input_is_named),
         cmocka_unit_test(failures_give_all_back),
+        cmocka_unit_test(nobody_uses_what_was_not_done),
         cmocka_unit_test(fewer_arrays_will_do),
     };
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "support/random.h"
@@ -163,7 +164,6 @@ static void every_chunk_is_taken_once(void **state)
 struct halting {
     _Atomic uint64_t checks;
     uint64_t nth;
-    atomic_bool stop;
     unsigned rounds[RUN_THREADS_MAX];
 };
 
@@ -182,7 +182,7 @@ static void go_on(struct run *run, void *context, unsigned thread)
 
     for (;;) {
         run_check(run);
-        if (team_stops(run, thread, &halting->stop))
+        if (team_stops(run))
             return;
         halting->rounds[thread]++;
         run_barrier(run);
@@ -211,6 +211,48 @@ static void all_stop_in_the_same_round(void **state)
             assert_int_equal(run_check(&run), ST_DEADLINE);
             assert_int_equal(run_fail(&run, ST_CYCLIC, 1, 2, "late"),
                              ST_DEADLINE);
+        }
+}
+
+struct late {
+    bool goes_on[RUN_THREADS_MAX];
+};
+
+static enum status stop_now(void *context)
+{
+    (void)context;
+    return ST_CANCELLED;
+}
+
+/* The others stop when the first thread has long come to the barrier. */
+static void stop_late(struct run *run, void *context, unsigned thread)
+{
+    struct late *late = context;
+
+    if (thread > 0) {
+        usleep(2000);
+        run_check(run);
+    }
+    late->goes_on[thread] = !team_stops(run);
+}
+
+static void who_stops_before_a_barrier_stops_all(void **state)
+{
+    struct mem mem;
+    struct run run;
+
+    (void)state;
+    mem_init(&mem, 0);
+    for (unsigned threads = 2; threads <= THREADS; threads++)
+        for (unsigned i = 0; i < 5; i++) {
+            struct late late = {{false}};
+
+            run_init(&run, &mem);
+            run.threads = threads;
+            run.check = stop_now;
+            assert_int_equal(run_team(&run, stop_late, &late), ST_CANCELLED);
+            for (unsigned t = 0; t < threads; t++)
+                assert_false(late.goes_on[t]);
         }
 }
 
@@ -339,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_block_is_filled_in_pieces),
         cmocka_unit_test(every_chunk_is_taken_once),
         cmocka_unit_test(all_stop_in_the_same_round),
+        cmocka_unit_test(who_stops_before_a_barrier_stops_all),
         cmocka_unit_test(kernels_share_nothing_unguarded),
     };
 
