@@ -58,6 +58,11 @@ static const char help[] =
     "                           1g, or a quarter of --memory-limit)\n"
     "  --frame-bytes-max BYTES  the largest request frame, and the largest\n"
     "                           single reply (default: 64m; 1k to 1g)\n"
+    "  --busy-wait US           after a short pause, look so many "
+    "microseconds\n"
+    "                           for the next request before sleeping "
+    "(default:\n"
+    "                           150; 0: sleep at once; up to 10000)\n"
     "  --no-seal                do not restrict the process's system calls\n"
     "                           and files, for a debugger or a tracer\n"
     "  --help                   this text\n"
@@ -195,6 +200,7 @@ enum port_option {
     OPT_THREADS,
     OPT_PROJECTION_CACHE,
     OPT_FRAME_BYTES_MAX,
+    OPT_BUSY_WAIT,
     OPT_NO_SEAL,
     OPT_HELP,
 };
@@ -214,6 +220,7 @@ static const struct option names[] = {
     {"threads", required_argument, NULL, OPT_THREADS},
     {"projection-cache", required_argument, NULL, OPT_PROJECTION_CACHE},
     {"frame-bytes-max", required_argument, NULL, OPT_FRAME_BYTES_MAX},
+    {"busy-wait", required_argument, NULL, OPT_BUSY_WAIT},
     {"no-seal", no_argument, NULL, OPT_NO_SEAL},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -285,6 +292,11 @@ static const char *take_option(enum port_option option, const char *value,
                        ret->frame_bytes_max <= FRAME_BYTES_MAX_HIGHEST
                    ? NULL
                    : "--frame-bytes-max takes a size from 1k to 1g, not ";
+    case OPT_BUSY_WAIT:
+        if (!parse_range(value, 0, BUSY_WAIT_US_MAX, &number))
+            return "--busy-wait takes microseconds from 0 to 10000, not ";
+        ret->busy_wait_us = (unsigned)number;
+        return NULL;
     case OPT_CHECKPOINT_AT_STOP:
         ret->checkpoint_at_stop = true;
         return NULL;
@@ -336,6 +348,7 @@ int cli_port(int argc, char **argv)
         .frame_bytes_max = FRAME_BYTES_MAX_DEFAULT,
         .versions = {VERSIONS_MAX_DEFAULT, VERSION_AGE_MS_DEFAULT},
         .projection_cache = SIZE_MAX,
+        .busy_wait_us = BUSY_WAIT_US_DEFAULT,
         .seal = true,
         .policy = SYNC_INTERVAL,
         .interval_ms = SYNC_INTERVAL_MS_DEFAULT,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/relax.h"
 
 void run_init(struct run *run, struct mem *mem)
 {
@@ -123,16 +124,6 @@ static void barrier_deinit(struct barrier *barrier)
     pthread_mutex_destroy(&barrier->mutex);
 }
 
-/* What a processor does for the other thread of its core while it waits. */
-static inline void relax_processor(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb" ::: "memory");
-#endif
-}
-
 /* Whether the round ended while this looked. Patience that was in vain is
  * halved, any other doubled: threads race for that, and may. */
 static bool barrier_spin(struct barrier *barrier, unsigned round)
@@ -142,7 +133,7 @@ static bool barrier_spin(struct barrier *barrier, unsigned round)
     bool ended = false;
 
     for (unsigned i = 0; i < patience && !ended; i++) {
-        relax_processor();
+        relax_processor(1);
         ended = atomic_load_explicit(&barrier->round, memory_order_acquire) !=
                 round;
     }

@@ -63,6 +63,7 @@
 #include <uv.h>
 
 #include "core/exit.h"
+#include "port/awake.h"
 #include "port/call.h"
 #include "port/events.h"
 #include "port/frame.h"
@@ -136,6 +137,7 @@ struct session {
     uv_signal_t term;
     uv_idle_t turn;
     uv_timer_t grace;
+    struct awake awake;
     uv_timer_t look; /* the next time at which something is due */
     uint64_t look_at_ms;
 
@@ -842,7 +844,12 @@ static int session_open_loop(struct session *session)
     error = uv_signal_init(&session->loop, &session->term);
     if (error < 0)
         return error;
-    return uv_signal_start(&session->term, on_term, SIGTERM);
+    error = uv_signal_start(&session->term, on_term, SIGTERM);
+    if (error == 0)
+        error = awake_init(&session->awake, &session->loop,
+                           (uint64_t)session->options->busy_wait_us * 1000,
+                           &session->figures->commands);
+    return error;
 }
 
 /* --- opening the store -------------------------------------------------- */

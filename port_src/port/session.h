@@ -5,6 +5,7 @@
 #ifndef RHIZOME_PORT_SESSION_H
 #define RHIZOME_PORT_SESSION_H
 
+#include "port/awake.h"
 #include "port/commands.h"
 #include "port/versions.h"
 
@@ -25,6 +26,7 @@ struct session_options {
     struct version_limits versions; /* the age is that of results, too */
     unsigned threads;               /* of an algorithm; 0: one a processor */
     size_t projection_cache;        /* bytes; SIZE_MAX: the default */
+    unsigned busy_wait_us;          /* awake.h; 0: never */
     bool seal;
     int out; /* process_own_stdout() */
 

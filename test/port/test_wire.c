@@ -493,6 +493,41 @@ static void an_idle_daemon_is_small(void **state)
     expect_end(&client, EXIT_STOPPED, NULL);
 }
 
+/* Ticks of the processor that it has had, in its 14th and 15th fields. */
+static unsigned long ticks_of(pid_t pid)
+{
+    unsigned long user = 0, system = 0;
+    FILE *file = fopen(test_format("/proc/%d/stat", (int)pid), "r");
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file,
+                            "%*d (%*[^)]) %*s %*s %*s %*s %*s %*s %*s %*s "
+                            "%*s %*s %*s %lu %lu",
+                            &user, &system),
+                     2);
+    fclose(file);
+    return user + system;
+}
+
+/* It looks a while for the next request, and no longer. */
+static void an_idle_daemon_sleeps(void **state)
+{
+    long ticks_per_s = sysconf(_SC_CLK_TCK);
+    struct client client;
+    unsigned long before;
+
+    (void)state;
+    client_start_port(&client, "--busy-wait", "10000");
+    for (unsigned i = 0; i < 100; i++)
+        client_call(&client, "{ping}");
+    usleep(200000);
+    before = ticks_of(client.pid);
+    usleep(400000);
+    assert_true(ticks_of(client.pid) - before <=
+                (unsigned long)ticks_per_s / 10);
+    expect_end(&client, EXIT_STOPPED, NULL);
+}
+
 /* Descriptor 1 is another name for stderr, and the frames have their own. */
 static void stray_output_goes_to_stderr(void **state)
 {
@@ -615,6 +650,8 @@ static void usage_errors_end_with_64(void **state)
         {"port", "--segment-bytes", "1k", NULL},
         {"port", "--segment-bytes", "1g", NULL},
         {"port", "--lock-wait", "soon", NULL},
+        {"port", "--busy-wait", "10001", NULL},
+        {"port", "--busy-wait", "1ms", NULL},
     };
     static const char *const right[][3] = {
         {"--help", NULL},
@@ -760,6 +797,7 @@ int main(void)
         cmocka_unit_test(long_work_is_done_in_turns),
         cmocka_unit_test(the_daemon_is_sealed),
         cmocka_unit_test(an_idle_daemon_is_small),
+        cmocka_unit_test(an_idle_daemon_sleeps),
         cmocka_unit_test(stray_output_goes_to_stderr),
         cmocka_unit_test(an_orphan_ends),
         cmocka_unit_test(usage_errors_end_with_64),

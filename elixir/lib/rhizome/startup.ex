@@ -67,6 +67,7 @@ defmodule Rhizome.Startup do
       {"--snapshots-max", options[:max_snapshots]},
       {"--threads", options[:threads]},
       {"--projection-cache", options[:projection_cache]},
+      {"--busy-wait", options[:busy_wait_us]},
       {"--snapshot-age-max", age(options[:max_snapshot_age])}
     ]
 

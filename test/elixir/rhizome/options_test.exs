@@ -20,6 +20,8 @@ defmodule Rhizome.OptionsTest do
           {:memory_limit, 2 ** 63, "bytes or :infinity"},
           {:frame_bytes_max, 1_023, "from 1 KiB to 1 GiB"},
           {:frame_bytes_max, 2 ** 30 + 1, "from 1 KiB to 1 GiB"},
+          {:busy_wait_us, -1, "microseconds from 0 to 10000"},
+          {:busy_wait_us, 10_001, "microseconds from 0 to 10000"},
           {:timeout, -1, "milliseconds or :infinity"},
           {:timeout, 2 ** 32, "at most 4294967295"},
           {:start_timeout, 2 ** 32, "milliseconds, at most"},
@@ -54,6 +56,8 @@ defmodule Rhizome.OptionsTest do
     for {option, greatest} <- [
           memory_limit: 2 ** 63 - 1,
           frame_bytes_max: 2 ** 30,
+          busy_wait_us: 0,
+          busy_wait_us: 10_000,
           timeout: 2 ** 32 - 1,
           start_timeout: 2 ** 31 - 1,
           shutdown_timeout: 2 ** 31 - 1
