@@ -732,6 +732,16 @@ void graph_arcs_init(struct graph_arcs *arcs, const struct graph *graph,
     tree_cursor_seek(&arcs->cursor, root_of(graph, side), cut, NULL);
 }
 
+void graph_arcs_skip(struct graph_arcs *arcs, uint64_t count)
+{
+    const struct tree_root *root = root_of(arcs->graph, arcs->side);
+    struct tree_cut cut = {{bytes_of(arcs->first, arcs->first_size),
+                            bytes_of(arcs->second, arcs->second_size)},
+                           false};
+
+    tree_cursor_select(&arcs->cursor, root, tree_rank(root, cut) + count);
+}
+
 /* Is the arc, whose key is in `key`, one that the walk is over? */
 static bool is_wanted(const struct graph_arcs *arcs, const uint8_t *key)
 {

@@ -231,6 +231,10 @@ void graph_arcs_init(struct graph_arcs *arcs, const struct graph *graph,
                      enum graph_part side, uint64_t id, uint64_t label,
                      struct tree_entry *entry);
 
+/* Goes on behind the first `count` arcs of a walk that has just begun. There
+ * are as many. O(log n). */
+void graph_arcs_skip(struct graph_arcs *arcs, uint64_t count);
+
 /* `*ret_found` is false at the end. ST_NO_MEMORY, ST_MEMORY_LIMIT. */
 enum status graph_arcs_next(struct graph_arcs *arcs, struct graph_arc *ret,
                             bool *ret_found);

@@ -745,6 +745,72 @@ enum status source_arcs(struct source *source, uint64_t vertex,
     return st;
 }
 
+/* --- arcs by their numbers ------------------------------------------------ */
+
+bool source_numbers_arcs(const struct source *source,
+                         const struct arcs_wanted *wanted)
+{
+    return source->is_graph && !wanted->weights && !wanted->values &&
+           !wanted->edges && !wanted->vertices && !wanted->vertex_labels &&
+           !wanted->degree_max && (!wanted->labels || wanted->label_count == 1);
+}
+
+static uint64_t wanted_label(const struct arcs_wanted *wanted)
+{
+    return wanted->labels ? wanted->labels[0] : GRAPH_LABEL_ANY;
+}
+
+uint64_t source_arc_count(const struct source *source, uint64_t vertex,
+                          const struct arcs_wanted *wanted)
+{
+    enum direction_of_edges direction = direction_in(source, wanted);
+    uint64_t label = wanted_label(wanted);
+    uint64_t count = 0;
+
+    REQUIRE(source_numbers_arcs(source, wanted));
+    if (direction != EDGES_IN)
+        count += graph_degree(&source->graph, GRAPH_OUT, vertex, label);
+    if (direction != EDGES_OUT)
+        count += graph_degree(&source->graph, GRAPH_IN, vertex, label);
+    return count;
+}
+
+enum status source_arc_at(struct source *source, uint64_t vertex,
+                          const struct arcs_wanted *wanted, uint64_t number,
+                          struct arc *ret)
+{
+    enum direction_of_edges direction = direction_in(source, wanted);
+    enum graph_part side = direction == EDGES_IN ? GRAPH_IN : GRAPH_OUT;
+    uint64_t label = wanted_label(wanted);
+    struct graph_arcs walk;
+    struct graph_arc arc;
+    bool found;
+    enum status st = budget_spend(source->budget);
+
+    if (direction == EDGES_BOTH) {
+        uint64_t out = graph_degree(&source->graph, GRAPH_OUT, vertex, label);
+
+        side = number < out ? GRAPH_OUT : GRAPH_IN;
+        number -= side == GRAPH_IN ? out : 0;
+    }
+    if (st < 0)
+        return st;
+    graph_arcs_init(&walk, &source->graph, side, vertex, label, &source->entry);
+    graph_arcs_skip(&walk, number);
+    st = graph_arcs_next(&walk, &arc, &found);
+    if (st < 0)
+        return st;
+    REQUIRE(found);
+    *ret = (struct arc){
+        .other = arc.other,
+        .label = arc.label,
+        .weight = 1,
+        .value = graph_nil,
+        .backwards = side == GRAPH_IN,
+    };
+    return ST_OK;
+}
+
 /* --- degrees -------------------------------------------------------------- */
 
 struct counted {

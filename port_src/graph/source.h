@@ -165,6 +165,21 @@ enum status source_arcs(struct source *source, uint64_t vertex,
                         const struct arcs_wanted *wanted,
                         arc_function *function, void *context);
 
+/*
+ * The arcs that are wanted at a vertex of a graph by their number, from 0 on,
+ * where they can be told without a look at each: source_numbers_arcs(). A loop
+ * of an undirected graph has two numbers; by the second one it is `backwards`.
+ * O(log n) each. A `*ret` has no weight and no value. ST_ROW_LIMIT, and what
+ * the budget's check gives; ST_NO_MEMORY, ST_MEMORY_LIMIT.
+ */
+bool source_numbers_arcs(const struct source *source,
+                         const struct arcs_wanted *wanted);
+uint64_t source_arc_count(const struct source *source, uint64_t vertex,
+                          const struct arcs_wanted *wanted);
+enum status source_arc_at(struct source *source, uint64_t vertex,
+                          const struct arcs_wanted *wanted, uint64_t number,
+                          struct arc *ret);
+
 /* How many arcs there are; a loop of an undirected graph counts twice.
  * O(log n) a label where no filter is set, which spends one arc. Errors as
  * above. */

@@ -351,24 +351,65 @@ static uint64_t choose(const struct choice *choice, uint64_t random)
     return choice->options.array[2 * low];
 }
 
+/* By going over all arcs of choice->from. */
+static enum status step_by_weight(struct choice *choice, uint64_t *seed,
+                                  bool *ret_found)
+{
+    struct traversal *t = choice->t;
+    enum status st;
+
+    choice->options.count = 0;
+    choice->total = 0;
+    st = source_arcs(t->source, choice->from, &t->wanted, choice_arc, choice);
+    *ret_found = choice->options.count > 0;
+    if (st == ST_OK && *ret_found)
+        choice->from = choose(choice, random_next(seed));
+    return st;
+}
+
+/* By number, whatever the degree of choice->from. */
+static enum status step_by_number(struct choice *choice, uint64_t *seed,
+                                  bool *ret_found)
+{
+    struct source *source = choice->t->source;
+    const struct arcs_wanted *wanted = &choice->t->wanted;
+    uint64_t count = source_arc_count(source, choice->from, wanted);
+    struct arc arc;
+    enum status st;
+
+    *ret_found = count > 0;
+    if (!count)
+        return ST_OK;
+    do { /* a loop without a direction has two numbers, and one chance */
+        double part = (double)(random_next(seed) >> 11) * 0x1p-53;
+
+        st = source_arc_at(source, choice->from, wanted,
+                           (uint64_t)(part * (double)count), &arc);
+        if (st < 0)
+            return st;
+    } while (arc.backwards && arc.other == choice->from &&
+             source_is_undirected(source));
+    choice->from = arc.other;
+    return ST_OK;
+}
+
 enum status walk_random(struct traversal *t, uint64_t start, uint64_t steps,
                         uint64_t seed, struct numbers *ret)
 {
     struct choice choice = {.t = t, .from = start, .options = NUMBERS(t->mem)};
+    bool numbered = !t->weighted && source_numbers_arcs(t->source, &t->wanted);
     enum status st = numbers_add(ret, start);
 
     for (uint64_t count = 1; steps > 0 && st == ST_OK; steps--, count++) {
-        choice.options.count = 0;
-        choice.total = 0;
-        st = source_arcs(t->source, choice.from, &t->wanted, choice_arc,
-                         &choice);
-        if (st < 0 || !choice.options.count)
+        bool found;
+
+        st = numbered ? step_by_number(&choice, &seed, &found)
+                      : step_by_weight(&choice, &seed, &found);
+        if (st < 0 || !found)
             break;
         st = traversal_row(t, count);
-        if (st < 0)
-            break;
-        choice.from = choose(&choice, random_next(&seed));
-        st = numbers_add(ret, choice.from);
+        if (st == ST_OK)
+            st = numbers_add(ret, choice.from);
     }
     numbers_free(&choice.options);
     return st;

@@ -1005,6 +1005,50 @@ static void compare_induced(struct model *model)
     nodes_free(&set);
 }
 
+struct gathered {
+    struct arc arcs[4 * EDGES_MAX];
+    size_t count;
+};
+
+static enum status gather(void *context, const struct arc *arc)
+{
+    struct gathered *gathered = context;
+
+    gathered->arcs[gathered->count++] = *arc;
+    return ST_OK;
+}
+
+/* By their numbers arcs come as they come one after the other; but that loops
+ * without a direction come twice. */
+static void compare_numbers(struct model *model, unsigned v)
+{
+    struct traversal t = walk_of(model);
+    struct gathered gathered = {.count = 0};
+    uint64_t vertex = model->numbers[v];
+    size_t next = 0;
+
+    if (!source_numbers_arcs(t.source, &t.wanted))
+        return;
+    CHECK(model,
+          source_arcs(t.source, vertex, &t.wanted, gather, &gathered) == ST_OK);
+    for (uint64_t i = 0; i < source_arc_count(t.source, vertex, &t.wanted);
+         i++) {
+        struct arc arc;
+
+        CHECK(model,
+              source_arc_at(t.source, vertex, &t.wanted, i, &arc) == ST_OK);
+        if (source_is_undirected(t.source) && arc.backwards &&
+            arc.other == vertex)
+            continue;
+        CHECK(model, next < gathered.count);
+        CHECK(model, arc.other == gathered.arcs[next].other &&
+                         arc.label == gathered.arcs[next].label &&
+                         arc.backwards == gathered.arcs[next].backwards);
+        next++;
+    }
+    CHECK(model, next == gathered.count);
+}
+
 static void compare_random(struct model *model, unsigned v)
 {
     struct traversal t = walk_of(model);
@@ -1085,6 +1129,7 @@ static void compare_all(struct model *model)
         compare_k_shortest(model, from, to);
         compare_common(model, from, to);
         compare_induced(model);
+        compare_numbers(model, from);
         compare_random(model, from);
         compare_budget(model, from);
     }

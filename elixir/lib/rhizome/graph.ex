@@ -1003,7 +1003,8 @@ defmodule Rhizome.Graph do
 
   @doc """
   A walk of at most `steps` edges, each chosen at random: its vertices. It ends early where
-  no edge leads on.
+  no edge leads on. A step is O(log n), however many edges a vertex has; where there are
+  conditions, weights or several labels to choose by, it goes over the edges of the vertex.
 
       iex> {:ok, store} = Rhizome.start_link()
       iex> graph = Rhizome.create_table!(store, :g, :graph)
