@@ -75,8 +75,17 @@ class probe_taker
 
 /* --- one tree ------------------------------------------------------------- */
 
+/* As a thread of the daemon does it beside the loop. */
+void settle(struct heap *heap)
+{
+    for (size_t left = heap_grown(heap); left; left -= HEAP_PAGE)
+        if (!heap_settle(heap))
+            return;
+}
+
 void grow(recorder &recorder, uint64_t n)
 {
+    struct heap heap;
     rhizome<16> tree;
     pair_source source(n);
     probe_taker taker(n, std::min(n, CHUNK));
@@ -96,10 +105,12 @@ void grow(recorder &recorder, uint64_t n)
             keys.push_back(key);
     };
 
+    heap_init(&heap);
     for (uint64_t done = 0; done < n; done += pairs.size()) {
         prepare(std::min(CHUNK, n - done));
         for (const encoded_ints &key : keys)
             tree.insert(key);
+        settle(&heap);
     }
     recorder.add("grow_bytes", "bytes", "bytes",
                  (double)(resident_bytes() - before) / (double)tree.count());

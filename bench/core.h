@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "core/epoch.h"
+#include "core/heap.h"
 #include "core/key.h"
 #include "core/load.h"
 #include "core/mem.h"

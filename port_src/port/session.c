@@ -70,6 +70,7 @@
 #include "port/opening.h"
 #include "port/process.h"
 #include "port/seal.h"
+#include "port/settler.h"
 #include "port/syncer.h"
 #include "port/worker.h"
 
@@ -149,6 +150,7 @@ struct session {
     struct figures *figures;
     struct readings *readings;
     struct worker readers;
+    struct settler settler;
     struct worker runners;
 
     /* Of a durable store; `log` is NULL in memory only. */
@@ -686,6 +688,7 @@ static void session_pump(struct session *session)
     if (drained && session->eof && !session->ending)
         pump_finish(session);
     pump_look(session);
+    settler_look(&session->settler);
     output_flush(session);
     pump_others(session);
     look_set(session);
@@ -964,6 +967,7 @@ static bool session_open_workers(struct session *session)
         session_no_memory(session, "for threads");
         return false;
     }
+    settler_init(&session->settler, &host);
     session->readings = commands_readings(session->commands);
     readings_set_host(session->readings, LANE_READS, &host, READ_THREADS);
     readings_set_host(session->readings, LANE_RUNS, &runs, RUNS_AT_A_TIME);

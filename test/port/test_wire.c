@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +19,7 @@
 
 #include "core/etf.h"
 #include "core/exit.h"
+#include "core/heap.h"
 #include "support/client.h"
 #include "support/term_text.h"
 
@@ -493,6 +495,60 @@ static void an_idle_daemon_is_small(void **state)
     expect_end(&client, EXIT_STOPPED, NULL);
 }
 
+/* Can this process have one? The kernel may be too old, or have none left. */
+static bool large_pages_can_be_had(void)
+{
+    size_t size = 2 * HEAP_PAGE;
+    uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct heap heap = {0};
+    bool settled;
+
+    assert_true(memory != MAP_FAILED);
+    memset(memory, 1, size);
+    heap.settled = ((uintptr_t)memory + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1);
+    settled = heap_settle(&heap);
+    munmap(memory, size);
+    heap_init(&heap);
+    return settled && !heap.off;
+}
+
+/* KiB of another process in them. */
+static long large_kib(pid_t pid)
+{
+    FILE *file = fopen(test_format("/proc/%d/smaps_rollup", (int)pid), "r");
+    long kib = 0;
+    char line[256];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) &&
+           sscanf(line, "AnonHugePages: %ld kB", &kib) != 1)
+        ;
+    fclose(file);
+    return kib;
+}
+
+static void a_large_store_lies_in_large_pages(void **state)
+{
+    static char large[50001];
+    struct client client;
+
+    (void)state;
+    if (sanitized() || !large_pages_can_be_had())
+        skip();
+    memset(large, 'v', sizeof(large) - 1);
+    client_start_port(&client, NULL, NULL);
+    client_call(&client, "{create_table,t,to_one,#{}}");
+    for (unsigned i = 0; i < 2 * HEAP_LARGE / sizeof(large); i++)
+        client_call(&client,
+                    test_format("{insert,t,fwd,{%u,<<\"%s\">>}}", i, large));
+    for (unsigned i = 0; i < 1000 && large_kib(client.pid) < 32 << 10; i++)
+        usleep(10000); /* a thread of its own is at it */
+    assert_true(large_kib(client.pid) >= 32 << 10);
+    assert_non_null(strstr(client_call(&client, "{get,t,fwd,7}"), "vvv"));
+    expect_end(&client, EXIT_STOPPED, NULL);
+}
+
 /* Ticks of the processor that it has had, in its 14th and 15th fields. */
 static unsigned long ticks_of(pid_t pid)
 {
@@ -797,6 +853,7 @@ int main(void)
         cmocka_unit_test(long_work_is_done_in_turns),
         cmocka_unit_test(the_daemon_is_sealed),
         cmocka_unit_test(an_idle_daemon_is_small),
+        cmocka_unit_test(a_large_store_lies_in_large_pages),
         cmocka_unit_test(an_idle_daemon_sleeps),
         cmocka_unit_test(stray_output_goes_to_stderr),
         cmocka_unit_test(an_orphan_ends),

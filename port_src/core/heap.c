@@ -1,0 +1,65 @@
+/*
+ * heap.c -- one system call for each 2 MiB that the heap has grown by.
+ */
+#include "core/heap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* Whether whoever runs the system lets programs ask. */
+static bool large_pages_allowed(void)
+{
+    char text[64] = "";
+    int fd = open("/sys/kernel/mm/transparent_hugepage/enabled",
+                  O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    return size > 0 && !strstr(text, "[never]");
+}
+
+static uintptr_t heap_end(void)
+{
+    return (uintptr_t)sbrk(0) & ~(HEAP_PAGE - 1);
+}
+
+void heap_init(struct heap *heap)
+{
+    heap->begin = heap_end() + HEAP_PAGE;
+    heap->settled = heap->begin;
+    heap->off = !large_pages_allowed() || sysconf(_SC_PAGESIZE) != 4096;
+}
+
+size_t heap_grown(struct heap *heap)
+{
+    uintptr_t end;
+
+    if (heap->off)
+        return 0;
+    end = heap_end();
+    if (end < heap->settled) /* what was there has been given back */
+        heap->settled = end > heap->begin ? end : heap->begin;
+    return end - heap->begin >= HEAP_LARGE && end > heap->begin
+               ? end - heap->settled
+               : 0;
+}
+
+bool heap_settle(struct heap *heap)
+{
+    void *page = (void *)heap->settled; /* NOLINT */
+    int st = madvise(page, HEAP_PAGE, MADV_COLLAPSE);
+
+    /* EINVAL: never. Else there was no memory, or a page is held: so be it. */
+    if (st < 0 && errno == EINVAL)
+        heap->off = true;
+    heap->settled += HEAP_PAGE;
+    return st == 0;
+}
