@@ -64,14 +64,16 @@ static void on_before(uv_prepare_t *handle)
     while (now - begin < spell && taken < TAKEN_NS) {
         uint64_t last = now;
 
-        found = poll(&loop, 1, 0) != 0;
-        if (found)
-            break;
-        relax_processor(RELAXED);
+        /* First of all: the client may be waiting for this very processor. */
         sched_yield();
+        found = poll(&loop, 1, 0) != 0;
+        if (!found)
+            relax_processor(RELAXED);
         now = uv_hrtime();
         if (now - last > taken)
             taken = now - last;
+        if (found)
+            break;
     }
     awake_looked(awake, found, taken, now);
 }
