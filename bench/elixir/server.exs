@@ -7,8 +7,10 @@ defmodule Bench.Server do
   pid=$!
   read -r _until_the_end
   kill -INT $pid
-  (sleep 10; kill -TERM $pid) 2>/dev/null &
+  (sleep 10; kill -TERM $pid) >/dev/null 2>&1 &
+  patience=$!
   wait $pid
+  kill $patience
   """
 
   # Waits until `ready?` says true, for 20 seconds.
