@@ -78,9 +78,7 @@ class probe_taker
 /* As a thread of the daemon does it beside the loop. */
 void settle(struct heap *heap)
 {
-    for (size_t left = heap_grown(heap); left; left -= HEAP_PAGE)
-        if (!heap_settle(heap))
-            return;
+    heap_settle(heap, heap_grown(heap));
 }
 
 void grow(recorder &recorder, uint64_t n)

@@ -13,6 +13,9 @@
 #define MADV_COLLAPSE 25
 #endif
 
+/* So many times EINVAL and nothing else: the kernel does not know it. */
+#define REFUSED_MAX 8
+
 /* Whether whoever runs the system lets programs ask. */
 static bool large_pages_allowed(void)
 {
@@ -52,14 +55,38 @@ size_t heap_grown(struct heap *heap)
                : 0;
 }
 
-bool heap_settle(struct heap *heap)
+/* EINVAL is the answer for a piece of which nothing is there, or not all can be
+ * written, and that of a kernel that does not know the request: always then. */
+static bool settle_page(struct heap *heap)
 {
     void *page = (void *)heap->settled; /* NOLINT */
-    int st = madvise(page, HEAP_PAGE, MADV_COLLAPSE);
 
-    /* EINVAL: never. Else there was no memory, or a page is held: so be it. */
-    if (st < 0 && errno == EINVAL)
-        heap->off = true;
     heap->settled += HEAP_PAGE;
-    return st == 0;
+    if (madvise(page, HEAP_PAGE, MADV_COLLAPSE) == 0) {
+        heap->proven = true;
+        return true;
+    }
+    if (errno == EINVAL && !heap->proven && ++heap->refused == REFUSED_MAX)
+        heap->off = true;
+    return false;
+}
+
+size_t heap_settle(struct heap *heap, size_t bytes)
+{
+    size_t settled = 0;
+
+    while (bytes >= HEAP_PAGE && !heap->off) {
+        bytes -= HEAP_PAGE;
+        if (settle_page(heap))
+            settled += HEAP_PAGE;
+        else if (errno != EINVAL)
+            break; /* there is none to be had */
+    }
+    heap_leave(heap, bytes);
+    return settled;
+}
+
+void heap_leave(struct heap *heap, size_t bytes)
+{
+    heap->settled += bytes & ~(HEAP_PAGE - 1);
 }

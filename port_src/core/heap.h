@@ -8,11 +8,11 @@
  *
  * Memory that malloc() has got by brk() is put together, 2 MiB at a time and
  * once only, when the heap has grown past it (MADV_COLLAPSE, Linux 6.1). By
- * then all of it is in use, so that nothing grows by this; and what
- * malloc_trim() gives back later stays away, for nothing is asked of what will
- * be there. Where the kernel knows no such request, or whoever runs it wants
- * no large pages ("never" in /sys/kernel/mm/transparent_hugepage/enabled),
- * nothing happens.
+ * then it is in use, but for holes, so that hardly anything grows by this; and
+ * what malloc_trim() gives back later stays away, for nothing is asked of what
+ * will be there. Where the kernel knows no such request, or whoever runs it
+ * wants no large pages ("never" in
+ * /sys/kernel/mm/transparent_hugepage/enabled), nothing happens.
  */
 #ifndef RHIZOME_CORE_HEAP_H
 #define RHIZOME_CORE_HEAP_H
@@ -28,7 +28,9 @@
 
 struct heap {
     uintptr_t begin;
-    uintptr_t settled; /* up to here it has been done */
+    uintptr_t settled; /* up to here it has been done, or tried */
+    unsigned refused;  /* pages, while none was done */
+    bool proven;       /* one was done */
     bool off;
 };
 
@@ -42,10 +44,14 @@ void heap_init(struct heap *heap);
 size_t heap_grown(struct heap *heap);
 
 /*
- * Settles the next page: 0.4 ms of work, and some more where memory is in
- * pieces. For any thread, one at a time, while others use the heap. False if
- * no more can be done.
+ * Settles the next `bytes`, of those that it has grown by: 0.4 ms a page, and
+ * some more where memory is in pieces. For any thread, one at a time, while
+ * others use the heap. Gives back for how many bytes it was done; where there
+ * is no large page to be had the rest is left as it is, for good.
  */
-bool heap_settle(struct heap *heap);
+size_t heap_settle(struct heap *heap, size_t bytes);
+
+/* Leaves them as they are. */
+void heap_leave(struct heap *heap, size_t bytes);
 
 #endif

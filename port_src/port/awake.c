@@ -22,13 +22,18 @@ uint64_t awake_spell(struct awake *awake, uint64_t request_count)
     uint64_t requests = request_count - awake->requests;
 
     awake->requests = request_count;
-    return requests > MANY_REQUESTS ? 0 : awake->spell;
+    if (requests > MANY_REQUESTS || awake->blind) {
+        awake->blind = false;
+        return 0;
+    }
+    return awake->spell;
 }
 
-void awake_looked(struct awake *awake, bool found, uint64_t taken, uint64_t now)
+void awake_looked(struct awake *awake, bool found, uint64_t taken,
+                  uint64_t begin, uint64_t now)
 {
     awake->pauses = !found;
-    awake->pauses_at = now;
+    awake->pauses_at = begin;
     if (taken >= TAKEN_NS) {
         awake->rests_until = now + REST_NS;
         awake->spell = 0;
@@ -53,13 +58,16 @@ static void on_before(uv_prepare_t *handle)
 {
     struct awake *awake = handle->data;
     struct pollfd loop = {.fd = uv_backend_fd(handle->loop), .events = POLLIN};
+    int timeout = uv_backend_timeout(handle->loop); /* ms, or -1 */
     uint64_t spell, begin, now;
     uint64_t taken = 0;
     bool found = false;
 
-    if (uv_backend_timeout(handle->loop) == 0)
+    if (timeout == 0)
         return;
     spell = awake_spell(awake, *awake->request_count);
+    if (timeout > 0 && spell > (uint64_t)timeout * 1000000)
+        spell = 0; /* a clock is due before */
     begin = now = uv_hrtime();
     while (now - begin < spell && taken < TAKEN_NS) {
         uint64_t last = now;
@@ -75,7 +83,9 @@ static void on_before(uv_prepare_t *handle)
         if (found)
             break;
     }
-    awake_looked(awake, found, taken, now);
+    awake_looked(awake, found, taken, begin, now);
+    if (spell)
+        uv_update_time(handle->loop); /* for its clocks */
 }
 
 static void on_after(uv_check_t *handle)

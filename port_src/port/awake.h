@@ -35,12 +35,16 @@
 
 /* Times are those of uv_hrtime(). */
 struct awake {
+    /* Set by who begins to wait for a descriptor: the loop tells the system
+     * only when it sleeps, and no look would see it. */
+    bool blind;
+
     uint64_t spell; /* ns that the next one takes; 0: none */
     uint64_t spell_max;
     uint64_t rests_until;
     uint64_t requests; /* that had come before the last pause */
     uint64_t pauses_at;
-    bool pauses; /* it sleeps since */
+    bool pauses; /* it has had nothing to do since, and sleeps */
 
     uv_prepare_t before; /* the loop sleeps */
     uv_check_t after;
@@ -60,10 +64,10 @@ int awake_init(struct awake *awake, uv_loop_t *loop, uint64_t spell_max,
 /* How long to look now that there is nothing to do, in ns. */
 uint64_t awake_spell(struct awake *awake, uint64_t request_count);
 
-/* Something was found, or nothing and the loop sleeps now; `taken` is the
- * longest time that a look took. */
+/* Since `begin` something was found, or nothing and the loop sleeps now;
+ * `taken` is the longest time that a look took. */
 void awake_looked(struct awake *awake, bool found, uint64_t taken,
-                  uint64_t now);
+                  uint64_t begin, uint64_t now);
 
 /* The loop goes on after it has slept. */
 void awake_woke(struct awake *awake, uint64_t now);

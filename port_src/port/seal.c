@@ -145,7 +145,7 @@ static const struct sock_filter filter_shared[] = {
     ALLOW(newfstatat), /* how newer versions of glibc write fstat() */
 #endif
 #ifdef __NR_poll
-    ALLOW(poll), ALLOW(sched_yield),
+    ALLOW(poll),
 #endif
     ALLOW(ppoll), ALLOW(pread64), ALLOW(preadv),
 

@@ -150,6 +150,7 @@ struct session {
     struct figures *figures;
     struct readings *readings;
     struct worker readers;
+    struct worker helper;
     struct settler settler;
     struct worker runners;
 
@@ -403,6 +404,7 @@ static void output_queue(struct session *session, size_t written)
     output->frame = frame;
     rest = uv_buf_init((char *)frame.data + written,
                        (unsigned)(frame.size - written));
+    session->awake.blind = true;
     error = uv_write(&output->request, (uv_stream_t *)&session->out, &rest, 1,
                      on_written);
     if (error < 0) {
@@ -546,6 +548,7 @@ static void input_set(struct session *session, bool reading)
     session->reading = reading;
     if (session->in_is_file)
         return; /* on_turn() reads */
+    session->awake.blind = true;
     if (reading)
         uv_read_start(in, on_room, on_read);
     else
@@ -847,12 +850,7 @@ static int session_open_loop(struct session *session)
     error = uv_signal_init(&session->loop, &session->term);
     if (error < 0)
         return error;
-    error = uv_signal_start(&session->term, on_term, SIGTERM);
-    if (error == 0)
-        error = awake_init(&session->awake, &session->loop,
-                           (uint64_t)session->options->busy_wait_us * 1000,
-                           &session->figures->commands);
-    return error;
+    return uv_signal_start(&session->term, on_term, SIGTERM);
 }
 
 /* --- opening the store -------------------------------------------------- */
@@ -953,6 +951,7 @@ static bool session_open_workers(struct session *session)
 {
     const struct job_host host = {worker_start, &session->readers};
     const struct job_host runs = {worker_start, &session->runners};
+    const struct job_host help = {worker_start, &session->helper};
     enum status st =
         worker_init(&session->readers, &session->loop, READ_THREADS, READ_NICE,
                     &session->mem, on_job_ended, session);
@@ -960,6 +959,9 @@ static bool session_open_workers(struct session *session)
     if (st == ST_OK)
         st = worker_init(&session->runners, &session->loop, RUN_THREADS,
                          RUN_NICE, &session->mem, on_job_ended, session);
+    if (st == ST_OK)
+        st = worker_init(&session->helper, &session->loop, 1, 0, &session->mem,
+                         on_job_ended, session);
     if (st == ST_OK && session->options->directory)
         st = worker_init(&session->worker, &session->loop, FILE_THREADS, 0,
                          &session->mem, on_job_ended, session);
@@ -967,7 +969,7 @@ static bool session_open_workers(struct session *session)
         session_no_memory(session, "for threads");
         return false;
     }
-    settler_init(&session->settler, &host);
+    settler_init(&session->settler, &help);
     session->readings = commands_readings(session->commands);
     readings_set_host(session->readings, LANE_READS, &host, READ_THREADS);
     readings_set_host(session->readings, LANE_RUNS, &runs, RUNS_AT_A_TIME);
@@ -1045,6 +1047,12 @@ static void session_open(struct session *session)
     output_flush(session);
     fcntl(session->in_fd, F_SETPIPE_SZ, PIPE_BYTES);
     session->figures->sealed = session_seal(session);
+    if (awake_init(&session->awake, &session->loop,
+                   (uint64_t)options->busy_wait_us * 1000,
+                   &session->figures->commands) < 0) {
+        session_no_memory(session, "to start with");
+        return;
+    }
     session->opened = true;
 }
 
@@ -1054,6 +1062,7 @@ static void session_free(struct session *session)
 #ifdef RHIZOME_SANITIZE
     worker_stop(&session->readers);
     worker_stop(&session->runners);
+    worker_stop(&session->helper);
     worker_stop(&session->worker);
     commands_free(session->commands);
     opening_close(&session->opening);
@@ -1092,7 +1101,7 @@ int session_run(const struct session_options *options)
         uv_run(&session.loop, UV_RUN_DEFAULT);
     /* A job that still runs would be waited for by exit(). */
     if (session.worker.running || session.readers.running ||
-        session.runners.running)
+        session.runners.running || session.helper.running)
         _exit(session.status);
     session_free(&session);
     return session.status;

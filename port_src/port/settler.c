@@ -7,8 +7,7 @@ static void settler_run(struct job *job)
 {
     struct settler *settler = (struct settler *)(void *)job;
 
-    while (settler->bytes >= HEAP_PAGE && heap_settle(&settler->heap))
-        settler->bytes -= HEAP_PAGE;
+    heap_settle(&settler->heap, settler->bytes);
 }
 
 static void settler_end(struct job *job)
@@ -32,6 +31,9 @@ void settler_look(struct settler *settler)
     settler->bytes = heap_grown(&settler->heap);
     if (settler->bytes < SETTLER_BYTES_MIN)
         return;
-    /* Refused for want of memory: the next look tries again. */
+    if (settler->bytes > SETTLER_BYTES_MAX)
+        settler->bytes = SETTLER_BYTES_MAX;
     settler->runs = job_start(&settler->host, &settler->job) == ST_OK;
+    if (!settler->runs) /* no thread can be had: not at each request again */
+        heap_leave(&settler->heap, settler->bytes);
 }

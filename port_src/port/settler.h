@@ -8,8 +8,11 @@
 #include "core/heap.h"
 #include "port/job.h"
 
-/* Growth that is worth a job. */
+/* Growth that is worth a job, and what one does. Its thread must not have less
+ * weight than the loop: for a moment in each page it keeps the loop from
+ * memory that is new. */
 #define SETTLER_BYTES_MIN ((size_t)16 << 20)
+#define SETTLER_BYTES_MAX ((size_t)64 << 20)
 
 struct settler {
     struct job job;

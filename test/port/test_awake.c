@@ -18,7 +18,7 @@
 static uint64_t pause_of(struct awake *awake, uint64_t now, uint64_t pause)
 {
     awake_spell(awake, ++awake->requests);
-    awake_looked(awake, false, US, now - pause);
+    awake_looked(awake, false, US, now - pause, now - pause + awake->spell);
     awake_woke(awake, now);
     return awake->spell;
 }
@@ -49,12 +49,32 @@ static void vain_looks_end_it(void **state)
     assert_int_equal(pause_of(&awake, now, 5 * MS), 0);
 }
 
+/* Looked for one spell, and half of another later it comes. */
+static void a_look_counts_as_a_part_of_the_pause(void **state)
+{
+    struct awake awake = {.spell_max = SPELL, .spell = SPELL};
+
+    (void)state;
+    assert_int_equal(pause_of(&awake, 10 * MS, SPELL + SPELL / 2), SPELL / 2);
+    assert_int_equal(pause_of(&awake, 20 * MS, SPELL + SPELL / 2), SPELL / 4);
+    assert_int_equal(pause_of(&awake, 30 * MS, SPELL - 1), SPELL);
+}
+
+static void what_cannot_be_seen_is_not_looked_for(void **state)
+{
+    struct awake awake = {.spell_max = SPELL, .spell = SPELL, .blind = true};
+
+    (void)state;
+    assert_int_equal(awake_spell(&awake, 1), 0);
+    assert_int_equal(awake_spell(&awake, 2), SPELL);
+}
+
 static void a_look_that_pays_keeps_it(void **state)
 {
     struct awake awake = {.spell_max = SPELL, .spell = SPELL / 8};
 
     (void)state;
-    awake_looked(&awake, true, US, 10 * MS);
+    awake_looked(&awake, true, US, 9 * MS, 10 * MS);
     assert_int_equal(awake.spell, SPELL);
     assert_false(awake.pauses);
     /* That was no pause: what comes late now says nothing. */
@@ -78,13 +98,13 @@ static void it_rests_when_others_took_the_processor(void **state)
     struct awake awake = {.spell_max = SPELL, .spell = SPELL};
 
     (void)state;
-    awake_looked(&awake, false, 2 * MS, 10 * MS);
+    awake_looked(&awake, false, 2 * MS, 8 * MS, 10 * MS);
     awake_woke(&awake, 10 * MS + US);
     assert_int_equal(awake.spell, 0);
     assert_int_equal(pause_of(&awake, 1000 * MS, US), 0);
     assert_int_equal(pause_of(&awake, 1010 * MS, US), SPELL);
     /* Also when something came at last. */
-    awake_looked(&awake, true, MS, 2000 * MS);
+    awake_looked(&awake, true, MS, 1999 * MS, 2000 * MS);
     assert_int_equal(awake.spell, 0);
     assert_int_equal(pause_of(&awake, 2500 * MS, US), 0);
 }
@@ -196,6 +216,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_pauses_begin_it),
         cmocka_unit_test(vain_looks_end_it),
+        cmocka_unit_test(a_look_counts_as_a_part_of_the_pause),
+        cmocka_unit_test(what_cannot_be_seen_is_not_looked_for),
         cmocka_unit_test(a_look_that_pays_keeps_it),
         cmocka_unit_test(crowds_are_left_the_processors),
         cmocka_unit_test(it_rests_when_others_took_the_processor),

@@ -507,7 +507,7 @@ static bool large_pages_can_be_had(void)
     assert_true(memory != MAP_FAILED);
     memset(memory, 1, size);
     heap.settled = ((uintptr_t)memory + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1);
-    settled = heap_settle(&heap);
+    settled = heap_settle(&heap, HEAP_PAGE) > 0;
     munmap(memory, size);
     heap_init(&heap);
     return settled && !heap.off;
@@ -542,9 +542,9 @@ static void a_large_store_lies_in_large_pages(void **state)
     for (unsigned i = 0; i < 2 * HEAP_LARGE / sizeof(large); i++)
         client_call(&client,
                     test_format("{insert,t,fwd,{%u,<<\"%s\">>}}", i, large));
-    for (unsigned i = 0; i < 1000 && large_kib(client.pid) < 32 << 10; i++)
+    for (unsigned i = 0; i < 1000 && large_kib(client.pid) == 0; i++)
         usleep(10000); /* a thread of its own is at it */
-    assert_true(large_kib(client.pid) >= 32 << 10);
+    assert_true(large_kib(client.pid) > 0);
     assert_non_null(strstr(client_call(&client, "{get,t,fwd,7}"), "vvv"));
     expect_end(&client, EXIT_STOPPED, NULL);
 }
