@@ -50,9 +50,7 @@ size_t heap_grown(struct heap *heap)
     end = heap_end();
     if (end < heap->settled) /* what was there has been given back */
         heap->settled = end > heap->begin ? end : heap->begin;
-    return end - heap->begin >= HEAP_LARGE && end > heap->begin
-               ? end - heap->settled
-               : 0;
+    return end >= heap->begin + HEAP_LARGE ? end - heap->settled : 0;
 }
 
 /* EINVAL is the answer for a piece of which nothing is there, or not all can be

@@ -115,7 +115,6 @@ static void cdlp_team(struct run *run, void *context, unsigned thread)
         cdlp->labels[0][v] = v;
     if (team_stops(run))
         return;
-    run_barrier(run);
     for (uint64_t i = 0; i < cdlp->iterations_max; i++) {
         unsigned turn = i % 2;
 
