@@ -171,6 +171,8 @@ struct tree_node *branch_build(struct tree *tree, const struct child *children,
     branch->infix = 0;
     branch->second_width = 0;
     branch->value_width = 0;
+    if (children[0].node->kind == NODE_BRANCH)
+        branch->value_width = children[0].node->value_width + 1u;
     if (prefix)
         memcpy(branch_prefix(branch), children[1].text, prefix);
     for (uint32_t i = 0; i < count; i++) {

@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+#include "core/prefetch.h"
+
 /* How much is set aside: twice what a thousand random inserts copy. Beyond
  * this size no block is, the largest branch is below it. */
 #define SPARE_BYTES_MAX (4u << 20)
@@ -81,8 +83,8 @@ void epochs_expect(const struct epochs *epochs, size_t size)
 {
     struct epoch_block **list = spare_list(epochs, size);
 
-    for (size_t i = 0; list && *list && i < size; i += 64)
-        __builtin_prefetch((const char *)*list + i, 0, 2);
+    if (list && *list)
+        prefetch_bytes_later(*list, size);
 }
 
 /* False if the block is to be freed. */

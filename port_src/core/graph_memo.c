@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "core/graph_internal.h"
+#include "core/prefetch.h"
 #include "core/store_internal.h"
 
 #define CHUNK_BITS 12
@@ -104,7 +105,7 @@ void graph_memo_prefetch(const struct graph_memo *memo, uint64_t id)
     const struct memo_chunk *chunk = chunk_of(memo, id);
 
     if (chunk)
-        __builtin_prefetch(&chunk->slots[id % CHUNK_IDS]);
+        prefetch_bytes(&chunk->slots[id % CHUNK_IDS], 1);
 }
 
 /* Makes the array of chunks longer; false: there is no memory. */

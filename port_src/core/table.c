@@ -339,6 +339,29 @@ enum status table_member(struct store *store, const struct table *table,
 /* --- Pairs of keys ------------------------------------------------------ */
 
 /*
+ * The pages of both trees are fetched at once, and while the change is noted
+ * down. A path that leads somewhere is kept: it is likely to be near.
+ */
+static void pair_approach(const struct table *table,
+                          struct tree_path *const paths[2], struct bytes a,
+                          struct bytes b)
+{
+    struct tree_way ways[2];
+    uint32_t count = 0;
+
+    if (!table->traits->has_bwd)
+        return;
+    for (enum side side = SIDE_FWD; side <= SIDE_BWD; side++)
+        if (!paths[side]->depth)
+            ways[count++] = (struct tree_way){
+                .root = &table->trees[side].root,
+                .path = paths[side],
+                .key = pair_key(side, a, b),
+            };
+    tree_approach(ways, count);
+}
+
+/*
  * Where a pair is, or is to be, in each tree; unused if the table has no such
  * tree. A place is that of a search in this tree which has been made already,
  * or NULL.
@@ -404,21 +427,26 @@ static enum status pair_remove(struct store *store, struct table *table,
                                bool *ret_removed)
 {
     struct tree *fwd = &table->trees[SIDE_FWD];
+    struct tree_path fwd_path;
+    struct tree_path bwd_path;
     struct tree_change change;
     enum status st;
 
+    fwd_path.depth = 0; /* the others need not be written */
+    bwd_path.depth = 0;
+    pair_approach(table, (struct tree_path *[]){&fwd_path, &bwd_path}, a, b);
     st = change_push(store, CHANGE_REMOVE, table, a, b);
     if (st < 0)
         return st;
-    st = tree_delete(fwd, pair_key(SIDE_FWD, a, b), NULL, &change);
+    st = tree_delete_near(fwd, &fwd_path, pair_key(SIDE_FWD, a, b), &change);
     if (st < 0 || !change.existed) {
         change_pop(store);
         *ret_removed = false;
         return st;
     }
     if (table->traits->has_bwd) {
-        st = tree_delete(&table->trees[SIDE_BWD], pair_key(SIDE_BWD, a, b),
-                         NULL, &change);
+        st = tree_delete_near(&table->trees[SIDE_BWD], &bwd_path,
+                              pair_key(SIDE_BWD, a, b), &change);
         if (st < 0) {
             undo_put(store, fwd, pair_key(SIDE_FWD, a, b), NONE);
             change_pop(store);
@@ -480,12 +508,13 @@ static enum status pair_swap(struct store *store, struct table *table,
     struct tree_key gone = pair_key(side, rival->first, rival->second);
     struct tree_key gone_key = pair_key(other, gone.first, gone.second);
     struct tree_path gone_path;
+    struct tree_way way = {&tree->root, &gone_path, gone_key};
     struct tree_change change;
     struct digest added;
     uint32_t height;
     enum status st;
 
-    tree_approach(&tree->root, &gone_path, gone_key);
+    tree_approach(&way, 1);
     height = gone_path.depth;
     st = change_push(store, CHANGE_ADD, table, a, b);
     if (st < 0)
@@ -541,6 +570,7 @@ static enum status pair_insert(struct store *store, struct table *table,
     enum status st;
 
     bwd_path.depth = 0; /* the others need not be written */
+    pair_approach(table, at.paths, a, b);
     if (swaps_at(table, &side)) {
         at.places[side] = &place;
         if (tree_find_rival(&table->trees[side], at.paths[side],

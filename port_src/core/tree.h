@@ -136,11 +136,19 @@ enum status tree_delete_near(struct tree *tree, struct tree_path *path,
                              struct tree_change *ret_change);
 
 /*
- * Makes a path to the page of `key` and asks for that, but does not wait: who
- * has something else to do meanwhile finds it in the cache.
+ * Makes paths to the pages of keys, in step, and asks for the pages, but does
+ * not wait: who has something else to do meanwhile finds them in the cache.
+ * `path->depth` is 0 where there is none. At most TREE_WAYS_MAX of them.
  */
-void tree_approach(const struct tree_root *root, struct tree_path *path,
-                   struct tree_key key);
+#define TREE_WAYS_MAX 2
+
+struct tree_way {
+    const struct tree_root *root;
+    struct tree_path *path;
+    struct tree_key key;
+};
+
+void tree_approach(const struct tree_way *ways, uint32_t count);
 
 /* Where a key is or would be, and the neighbour whose place it may take. */
 #define TREE_RIVAL_BYTES 256

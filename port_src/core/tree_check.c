@@ -106,6 +106,8 @@ static bool check_branch(struct check *check, const struct tree_node *branch,
         branch_items(branch, children, text);
     for (uint32_t i = 0; ok && i < branch->count; i++) {
         const struct tree_node *node = children[i].node;
+        uint32_t levels =
+            node->kind == NODE_BRANCH ? branch_levels_below(node) + 1 : 0;
         uint64_t before = check->count;
         struct bytes from =
             i ? bytes_of(children[i].text, children[i].size) : low;
@@ -119,6 +121,8 @@ static bool check_branch(struct check *check, const struct tree_node *branch,
         else if (epochs_writable(check->tree->epochs, &node->block) &&
                  !epochs_writable(check->tree->epochs, &branch->block))
             ok = broken(check, "a writable node under a frozen one");
+        else if (branch_levels_below(branch) != levels)
+            ok = broken(check, "a branch at a level that is not its own");
         else
             ok = check_node(check, node, depth + 1, from, to);
         if (ok && check->count - before != children[i].sum)

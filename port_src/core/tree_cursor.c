@@ -28,15 +28,16 @@ static void seek_probe(struct seek *seek, const struct probe *probe)
     seek->rank = 0;
     for (; node->kind == NODE_BRANCH; depth++) {
         uint32_t index = branch_search(node, probe);
+        struct tree_node *child = branch_children(node)[index];
 
+        child_prefetch(node, child);
         if (seek->ranks)
             seek->rank += branch_sum_before(node, index);
         if (cursor) {
             cursor->path[depth].node = node;
             cursor->path[depth].index = index;
         }
-        node = branch_children(node)[index];
-        node_prefetch(node);
+        node = child;
     }
     at = leaf_search(node, probe, &found);
     seek->rank += at;

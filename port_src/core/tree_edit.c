@@ -47,6 +47,21 @@ void value_retire(struct tree *tree, struct bytes value, bool outside)
 
 /* -------------------------------------------------------------- descent */
 
+/* One level down, at `level` of the path. Returns the child, and its index. */
+static inline struct tree_node *
+path_step(struct tree_path *path, uint32_t level, struct tree_node *branch,
+          const struct probe *probe, uint32_t *ret_index)
+{
+    uint32_t index = branch_search(branch, probe);
+    struct tree_node *child = branch_children(branch)[index];
+
+    child_prefetch(branch, child);
+    path->at[level].node = branch;
+    path->at[level].index = index;
+    *ret_index = index;
+    return child;
+}
+
 /* From a node at `level` down to a leaf; the sum of the indices is not 0 if
  * some separator on the way is not greater than the probe. */
 static inline struct tree_node *
@@ -56,14 +71,10 @@ path_down(struct tree_node *node, uint32_t level, const struct probe *probe,
     uint32_t indices = 0;
 
     while (node->kind == NODE_BRANCH) {
-        uint32_t index = branch_search(node, probe);
+        uint32_t index;
 
-        path->at[level].node = node;
-        path->at[level].index = index;
-        level++;
+        node = path_step(path, level++, node, probe, &index);
         indices += index;
-        node = branch_children(node)[index];
-        node_prefetch(node);
     }
     path->at[level].node = node;
     path->depth = level + 1;
@@ -80,17 +91,45 @@ struct tree_node *path_descend(const struct tree_root *root,
     return path_down(root->node, 0, probe, path, &indices);
 }
 
-void tree_approach(const struct tree_root *root, struct tree_path *path,
-                   struct tree_key key)
+/* How many levels of branches a tree has; 0 for a key that is not sought. */
+static uint32_t way_begin(const struct tree_way *way, uint8_t *raw,
+                          struct probe *ret_probe)
 {
-    uint8_t raw[PROBE_SMALL + PROBE_PAD];
-    struct probe probe;
+    struct tree_node *root = way->root->node;
 
-    path->depth = 0;
-    if (!root->node || key_raw_size(key) > PROBE_SMALL)
-        return;
-    probe = probe_make(key, false, raw);
-    path_descend(root, &probe, path);
+    way->path->depth = 0;
+    if (!root || root->kind != NODE_BRANCH ||
+        key_raw_size(way->key) > PROBE_SMALL)
+        return 0;
+    *ret_probe = probe_make(way->key, false, raw);
+    way->path->at[0].node = root;
+    way->path->depth = 1;
+    return branch_levels_below(root) + 1;
+}
+
+void tree_approach(const struct tree_way *ways, uint32_t count)
+{
+    uint8_t raw[TREE_WAYS_MAX][PROBE_SMALL + PROBE_PAD];
+    struct probe probes[TREE_WAYS_MAX];
+    uint32_t levels[TREE_WAYS_MAX];
+    uint32_t most = 0;
+
+    REQUIRE(count <= TREE_WAYS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        levels[i] = way_begin(&ways[i], raw[i], &probes[i]);
+        most = levels[i] > most ? levels[i] : most;
+    }
+    for (uint32_t level = 0; level < most; level++)
+        for (uint32_t i = 0; i < count; i++) {
+            struct tree_path *path = ways[i].path;
+            uint32_t index;
+
+            if (level >= levels[i])
+                continue;
+            path->at[level + 1].node = path_step(
+                path, level, path->at[level].node, &probes[i], &index);
+            path->depth = level + 2;
+        }
 }
 
 /*
@@ -124,7 +163,7 @@ static inline void path_expect_next(const struct tree_path *path)
     uint32_t next = path->at[path->depth - 2].index + 1;
 
     if (next < branch->count)
-        node_prefetch(branch_children(branch)[next]);
+        child_prefetch(branch, branch_children(branch)[next]);
 }
 
 /*

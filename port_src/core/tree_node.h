@@ -35,6 +35,7 @@
 #ifndef RHIZOME_CORE_TREE_NODE_H
 #define RHIZOME_CORE_TREE_NODE_H
 
+#include "core/prefetch.h"
 #include "core/tree.h"
 
 enum node_kind { NODE_STRIDE, NODE_SLOTTED, NODE_BRANCH };
@@ -47,7 +48,7 @@ struct tree_node {
     uint16_t infix;        /* stride: bytes */
     uint16_t first_width;  /* stride: bytes; branch: children it has room for */
     uint16_t second_width; /* stride: bytes */
-    uint8_t value_width;   /* stride: bytes */
+    uint8_t value_width;   /* stride: bytes; branch: levels of such below it */
     uint8_t kind;
 };
 
@@ -166,16 +167,6 @@ static inline void scratch_free(struct scratch *scratch)
 static inline uint8_t *node_bytes(const struct tree_node *node)
 {
     return (uint8_t *)(uintptr_t)(node + 1);
-}
-
-/*
- * Asks for a page, or the heads of a branch, all at once: a search jumps
- * about in it, and each jump would wait for memory by itself.
- */
-static inline void node_prefetch(const struct tree_node *node)
-{
-    for (size_t i = 0; i < LEAF_BYTES_MAX; i += 64)
-        __builtin_prefetch((const char *)node + i);
 }
 
 /* Where `probe` lies in a leaf: `*ret_found` if the entry there equals it. */
@@ -355,6 +346,27 @@ static inline uint32_t *branch_tails(const struct tree_node *b)
 static inline uint8_t *branch_prefix(const struct tree_node *b)
 {
     return node_bytes(b) + 28 * (size_t)b->first_width;
+}
+
+/* How many levels of branches are below this one: 0 above leaves. A descent
+ * so knows a leaf before it has arrived in the cache. */
+static inline uint32_t branch_levels_below(const struct tree_node *b)
+{
+    return b->value_width;
+}
+
+/*
+ * Asks for a child all at once: a search jumps about in it, and each jump would
+ * wait for memory by itself. Of a branch that is the heads and the children,
+ * for what is below is needed next.
+ */
+static inline void child_prefetch(const struct tree_node *branch,
+                                  const struct tree_node *child)
+{
+    if (branch_levels_below(branch))
+        prefetch_bytes(child, sizeof(*child) + 16 * BRANCH_CHILDREN_MAX);
+    else
+        prefetch_bytes(child, LEAF_BYTES_MAX);
 }
 
 /* The child that holds what lies right behind `probe`. */

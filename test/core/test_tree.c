@@ -525,7 +525,12 @@ static void step_place(struct world *world)
     struct bytes none = bytes_of(NULL, 0);
     struct tree_key key = make_key(&world->random, &world->keys);
     struct tree_key near = {none, none};
-    struct tree_path other = {.depth = 0};
+    struct tree_path other;
+    struct tree_path ahead;
+    struct tree_way ways[] = {
+        {&tree->root, &other, near},
+        {&tree->root, &ahead, key},
+    };
     struct tree_place place;
     struct tree_change change;
     uint32_t depth;
@@ -559,7 +564,9 @@ static void step_place(struct world *world)
         world->replaced++;
         return;
     }
-    tree_approach(&tree->root, &other, near);
+    ways[0].key = near;
+    tree_approach(ways, 2);
+    assert_true(tree_get_near(&tree->root, &ahead, key, NULL) == existed);
     depth = other.depth;
     assert_int_equal(tree_add_at(tree, &world->path, &place, key, &change),
                      ST_OK);
