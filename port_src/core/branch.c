@@ -13,10 +13,31 @@
 /* In the heap: the size of the tail (big-endian), then its bytes. */
 #define TAIL_HEADER 2
 
+/* Where the tails begin, in bytes from the node on. */
+static inline size_t tails_at(const struct tree_node *branch)
+{
+    size_t sum =
+        branch_levels_below(branch) ? sizeof(uint64_t) : sizeof(uint16_t);
+
+    return branch_heads_at(branch) + (16 + sum) * branch->first_width;
+}
+
+static inline uint32_t *branch_tails(const struct tree_node *branch)
+{
+    return (uint32_t *)((uintptr_t)branch + tails_at(branch));
+}
+
+/* Where a tail is, 0 for none. */
+static inline uint32_t tail_offset(const struct tree_node *branch,
+                                   uint32_t index)
+{
+    return branch->second_width ? branch_tails(branch)[index] : 0;
+}
+
 static inline struct bytes branch_tail(const struct tree_node *branch,
                                        uint32_t index)
 {
-    uint32_t offset = branch_tails(branch)[index];
+    uint32_t offset = tail_offset(branch, index);
     const uint8_t *record = (const uint8_t *)branch + offset;
 
     if (!offset)
@@ -67,7 +88,6 @@ uint32_t branch_search(const struct tree_node *branch,
                        const struct probe *probe)
 {
     const uint64_t *heads = branch_heads(branch);
-    const uint32_t *tails = branch_tails(branch);
     uint32_t prefix = branch->prefix;
     uint64_t head;
     uint32_t at;
@@ -86,7 +106,7 @@ uint32_t branch_search(const struct tree_node *branch,
     at = heads_search(heads, branch->count, head);
     /* Separators with this head and a greater tail lie behind the probe. */
     rest = rest_of(probe, prefix);
-    while (at > 1 && heads[at - 1] == head && tails[at - 1] &&
+    while (at > 1 && heads[at - 1] == head && tail_offset(branch, at - 1) &&
            bytes_compare(branch_tail(branch, at - 1), rest) > 0)
         at--;
     return at - 1;
@@ -108,24 +128,28 @@ bool branch_ends_behind(const struct tree_node *branch, uint32_t index,
             return order <= 0;
     }
     head = load_be64(probe->raw + prefix);
-    if (head != separator || !branch_tails(branch)[index])
+    if (head != separator || !tail_offset(branch, index))
         return head < separator;
     rest = rest_of(probe, prefix);
     return bytes_compare(branch_tail(branch, index), rest) > 0;
 }
 
-static size_t branch_fixed_bytes(uint32_t room)
+/* Where the arrays end. */
+static size_t branch_top(const struct tree_node *branch)
 {
-    return sizeof(struct tree_node) + 28 * (size_t)room + NODE_SLACK;
+    return tails_at(branch) +
+           (size_t)branch->first_width * branch->second_width;
 }
 
+/* A separator with a tail needs a branch that has tails. */
 static void branch_put_separator(struct tree_node *branch, uint32_t index,
                                  const uint8_t *text, uint32_t size)
 {
     uint32_t tail = size > HEAD_BYTES ? size - HEAD_BYTES : 0;
 
     branch_heads(branch)[index] = head_of(text, size);
-    branch_tails(branch)[index] = 0;
+    if (branch->second_width)
+        branch_tails(branch)[index] = 0;
     if (tail) {
         uint8_t *record;
 
@@ -141,8 +165,10 @@ static void branch_put_separator(struct tree_node *branch, uint32_t index,
 struct tree_node *branch_build(struct tree *tree, const struct child *children,
                                uint32_t count)
 {
+    const struct tree_node *child = children[0].node;
     uint32_t room = (count + BRANCH_STEP) / BRANCH_STEP * BRANCH_STEP;
     uint32_t prefix = count > 1 ? children[1].size - 1 : 0;
+    struct tree_node plan = {.kind = NODE_BRANCH, .count = (uint16_t)count};
     size_t heap = 0;
     size_t size;
     struct tree_node *branch;
@@ -158,26 +184,25 @@ struct tree_node *branch_build(struct tree *tree, const struct child *children,
     for (uint32_t i = 1; i < count; i++)
         if (children[i].size - prefix > HEAD_BYTES)
             heap += TAIL_HEADER + children[i].size - prefix - HEAD_BYTES;
+    plan.first_width = (uint16_t)room;
+    plan.prefix = (uint16_t)prefix;
+    if (heap)
+        plan.second_width = sizeof(uint32_t);
+    if (child->kind == NODE_BRANCH)
+        plan.value_width = (uint8_t)(branch_levels_below(child) + 1);
     /* An eighth of what the heap holds is room for more, if it is used. */
-    size = branch_fixed_bytes(room) + prefix + heap + heap / 8;
+    size = branch_top(&plan) + heap + heap / 8;
+    plan.heap = (uint32_t)size;
     branch = tree_alloc(tree, size);
     if (!branch)
         return NULL;
-    branch->kind = NODE_BRANCH;
-    branch->heap = (uint32_t)size;
-    branch->count = (uint16_t)count;
-    branch->first_width = (uint16_t)room;
-    branch->prefix = (uint16_t)prefix;
-    branch->infix = 0;
-    branch->second_width = 0;
-    branch->value_width = 0;
-    if (children[0].node->kind == NODE_BRANCH)
-        branch->value_width = children[0].node->value_width + 1u;
+    plan.block = branch->block;
+    *branch = plan;
     if (prefix)
         memcpy(branch_prefix(branch), children[1].text, prefix);
     for (uint32_t i = 0; i < count; i++) {
         branch_children(branch)[i] = children[i].node;
-        branch_sums(branch)[i] = children[i].sum;
+        branch_set_sum(branch, i, children[i].sum);
         branch_put_separator(branch, i, i ? children[i].text + prefix : NULL,
                              i ? children[i].size - prefix : 0);
     }
@@ -214,7 +239,7 @@ void branch_items(const struct tree_node *branch, struct child *children,
 
         *child = (struct child){
             .node = branch_children(branch)[i],
-            .sum = branch_sums(branch)[i],
+            .sum = branch_sum(branch, i),
         };
         if (i == 0)
             continue;
@@ -228,7 +253,7 @@ void branch_items(const struct tree_node *branch, struct child *children,
     }
 }
 
-/* Opens or closes a gap at `index` in all four arrays. */
+/* Opens or closes a gap at `index` in all arrays. */
 static void branch_shift(struct tree_node *branch, uint32_t index, int by)
 {
     uint32_t from = by > 0 ? index : index + 1;
@@ -237,12 +262,17 @@ static void branch_shift(struct tree_node *branch, uint32_t index, int by)
 
     memmove(branch_children(branch) + to, branch_children(branch) + from,
             moved * sizeof(struct tree_node *));
-    memmove(branch_sums(branch) + to, branch_sums(branch) + from,
-            moved * sizeof(uint64_t));
+    if (branch_levels_below(branch))
+        memmove(branch_branch_sums(branch) + to,
+                branch_branch_sums(branch) + from, moved * sizeof(uint64_t));
+    else
+        memmove(branch_leaf_sums(branch) + to, branch_leaf_sums(branch) + from,
+                moved * sizeof(uint16_t));
     memmove(branch_heads(branch) + to, branch_heads(branch) + from,
             moved * sizeof(uint64_t));
-    memmove(branch_tails(branch) + to, branch_tails(branch) + from,
-            moved * sizeof(uint32_t));
+    if (branch->second_width)
+        memmove(branch_tails(branch) + to, branch_tails(branch) + from,
+                moved * sizeof(uint32_t));
     branch->count = (uint16_t)(branch->count + by);
 }
 
@@ -251,7 +281,6 @@ bool branch_insert(struct tree_node *branch, uint32_t index,
 {
     uint32_t prefix = branch->prefix;
     uint32_t size;
-    size_t top = branch_fixed_bytes(branch->first_width) + prefix;
     size_t heap;
 
     if (branch->count >= branch->first_width || child->size <= prefix ||
@@ -259,11 +288,12 @@ bool branch_insert(struct tree_node *branch, uint32_t index,
         return false;
     size = child->size - prefix;
     heap = size > HEAD_BYTES ? TAIL_HEADER + size - HEAD_BYTES : 0;
-    if (top + heap > branch->heap)
+    if (heap &&
+        (!branch->second_width || branch_top(branch) + heap > branch->heap))
         return false;
     branch_shift(branch, index, 1);
     branch_children(branch)[index] = child->node;
-    branch_sums(branch)[index] = child->sum;
+    branch_set_sum(branch, index, child->sum);
     branch_put_separator(branch, index, child->text + prefix, size);
     return true;
 }
@@ -273,16 +303,21 @@ void branch_remove(struct tree_node *branch, uint32_t index)
     branch_shift(branch, index, -1);
     if (index == 0 && branch->count) {
         branch_heads(branch)[0] = 0;
-        branch_tails(branch)[0] = 0;
+        if (branch->second_width)
+            branch_tails(branch)[0] = 0;
     }
 }
 
-uint64_t branch_sum_before(const struct tree_node *branch, uint32_t index)
+uint64_t branch_sum_of(const struct tree_node *branch, uint32_t index,
+                       uint32_t count)
 {
-    const uint64_t *sums = branch_sums(branch);
     uint64_t total = 0;
 
-    for (uint32_t i = 0; i < index; i++)
-        total += sums[i];
+    if (branch_levels_below(branch))
+        for (uint32_t i = 0; i < count; i++)
+            total += branch_branch_sums(branch)[index + i];
+    else
+        for (uint32_t i = 0; i < count; i++)
+            total += branch_leaf_sums(branch)[index + i];
     return total;
 }

@@ -75,15 +75,9 @@ static struct tree_node *walk_child(const struct walk *walk)
 /* How many keys the next `count` items of the node hold. */
 static uint64_t walk_keys(const struct walk *walk, uint32_t count)
 {
-    const uint64_t *sums;
-    uint64_t keys = 0;
-
     if (walk_level(walk) == 0)
         return count;
-    sums = branch_sums(walk_node(walk)) + walk_index(walk);
-    for (uint32_t i = 0; i < count; i++)
-        keys += sums[i];
-    return keys;
+    return branch_sum_of(walk_node(walk), walk_index(walk), count);
 }
 
 /* Goes over `count` items of the node; at its end, over it in its parent. */

@@ -32,7 +32,7 @@ static void seek_probe(struct seek *seek, const struct probe *probe)
 
         child_prefetch(node, child);
         if (seek->ranks)
-            seek->rank += branch_sum_before(node, index);
+            seek->rank += branch_sum_of(node, 0, index);
         if (cursor) {
             cursor->path[depth].node = node;
             cursor->path[depth].index = index;
@@ -156,11 +156,10 @@ bool tree_cursor_select(struct tree_cursor *cursor,
     if (position >= root->count)
         return false;
     for (; node->kind == NODE_BRANCH; level++) {
-        const uint64_t *sums = branch_sums(node);
         uint32_t index = 0;
 
-        while (position >= sums[index])
-            position -= sums[index++];
+        while (position >= branch_sum(node, index))
+            position -= branch_sum(node, index++);
         cursor->path[level].node = node;
         cursor->path[level].index = index;
         node = branch_children(node)[index];

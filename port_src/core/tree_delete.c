@@ -78,12 +78,11 @@ static void replace_two(struct tree *tree, struct tree_node *parent,
                         uint32_t left, struct tree_node *merged)
 {
     struct tree_node **children = branch_children(parent);
-    uint64_t *sums = branch_sums(parent);
 
     tree_retire(tree, &children[left]->block);
     tree_retire(tree, &children[left + 1]->block);
     children[left] = merged;
-    sums[left] += sums[left + 1];
+    branch_set_sum(parent, left, branch_sum_of(parent, left, 2));
     branch_remove(parent, left + 1);
 }
 

@@ -286,8 +286,13 @@ enum status edit_fail(struct edit *edit)
 /* Adds `delta` keys to the counts of the `levels` topmost branches. */
 void path_count(const struct tree_path *path, uint32_t levels, int64_t delta)
 {
-    for (uint32_t i = 0; i < levels; i++)
-        branch_sums(path->at[i].node)[path->at[i].index] += (uint64_t)delta;
+    for (uint32_t i = 0; i < levels; i++) {
+        struct tree_node *branch = path->at[i].node;
+        uint32_t index = path->at[i].index;
+
+        branch_set_sum(branch, index,
+                       branch_sum(branch, index) + (uint64_t)delta);
+    }
 }
 
 /* `kept` levels of the path hold nodes that are still in the tree. */
@@ -398,10 +403,10 @@ static enum status edit_copy_branch(struct edit *edit, uint32_t level,
     memcpy(&copy.node->heap, &branch->heap,
            branch->block.size - offsetof(struct tree_node, heap));
     branch_children(copy.node)[index] = fresh->node;
-    branch_sums(copy.node)[index] = fresh->sum;
+    branch_set_sum(copy.node, index, fresh->sum);
     /* Adding up the copy would wait for what has just been written. */
-    copy.sum = branch_sum_before(branch, branch->count) -
-               branch_sums(branch)[index] + fresh->sum;
+    copy.sum = branch_sum_of(branch, 0, branch->count) -
+               branch_sum(branch, index) + fresh->sum;
     return edit_raise(edit, level, &copy, 1);
 }
 
@@ -436,7 +441,7 @@ enum status edit_raise(struct edit *edit, uint32_t level,
     if (count == 2 && writable(edit->tree, parent) &&
         branch_insert(parent, index + 1, &fresh[1])) {
         branch_children(parent)[index] = fresh[0].node;
-        branch_sums(parent)[index] = fresh[0].sum;
+        branch_set_sum(parent, index, fresh[0].sum);
         edit_commit(edit, level, level + 1);
         return ST_OK;
     }
@@ -445,7 +450,7 @@ enum status edit_raise(struct edit *edit, uint32_t level,
     if (!writable(edit->tree, parent))
         return edit_copy_branch(edit, level, fresh);
     branch_children(parent)[index] = fresh->node;
-    branch_sums(parent)[index] = fresh->sum;
+    branch_set_sum(parent, index, fresh->sum);
     edit_commit(edit, level, level + 1);
     return ST_OK;
 }

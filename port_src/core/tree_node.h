@@ -30,7 +30,11 @@
  * greater than every key of the one and not greater than any of the other:
  * the beginning of the first key of child i. Such a string never ends in 00.
  * `prefix` is common to all separators, `heads` are their next 8 bytes as
- * numbers, `tails` point to what is left in the heap, mostly nothing.
+ * numbers, `tails` point to what is left in the heap. There are tails only if
+ * some separator has one, which is rare, and above leaves a count of keys takes
+ * two bytes: branches fill the caches, and are copied for snapshots.
+ *
+ *     header | prefix | heads | children | sums | tails | free | heap
  */
 #ifndef RHIZOME_CORE_TREE_NODE_H
 #define RHIZOME_CORE_TREE_NODE_H
@@ -47,7 +51,7 @@ struct tree_node {
     uint16_t prefix;       /* bytes */
     uint16_t infix;        /* stride: bytes */
     uint16_t first_width;  /* stride: bytes; branch: children it has room for */
-    uint16_t second_width; /* stride: bytes */
+    uint16_t second_width; /* stride: bytes; branch: those of a tail, or 0 */
     uint8_t value_width;   /* stride: bytes; branch: levels of such below it */
     uint8_t kind;
 };
@@ -321,31 +325,26 @@ void leaf_cut_build(const struct leaf_cut *cut, const struct leaf_half *half,
 
 /* -------------------------------------------------------------- branches */
 
-/* The heads come first: a search begins with them, and they are prefetched. */
+/* What a search begins with comes first, and is prefetched. */
+static inline uint8_t *branch_prefix(const struct tree_node *b)
+{
+    return node_bytes(b);
+}
+
+/* In bytes from the node on. */
+static inline size_t branch_heads_at(const struct tree_node *b)
+{
+    return sizeof(*b) + (b->prefix + 7u) / 8 * 8;
+}
+
 static inline uint64_t *branch_heads(const struct tree_node *b)
 {
-    return (uint64_t *)(void *)node_bytes(b);
+    return (uint64_t *)((uintptr_t)b + branch_heads_at(b));
 }
 
 static inline struct tree_node **branch_children(const struct tree_node *b)
 {
-    return (struct tree_node **)(void *)(node_bytes(b) +
-                                         8 * (size_t)b->first_width);
-}
-
-static inline uint64_t *branch_sums(const struct tree_node *b)
-{
-    return (uint64_t *)(void *)(node_bytes(b) + 16 * (size_t)b->first_width);
-}
-
-static inline uint32_t *branch_tails(const struct tree_node *b)
-{
-    return (uint32_t *)(void *)(node_bytes(b) + 24 * (size_t)b->first_width);
-}
-
-static inline uint8_t *branch_prefix(const struct tree_node *b)
-{
-    return node_bytes(b) + 28 * (size_t)b->first_width;
+    return (struct tree_node **)(void *)(branch_heads(b) + b->first_width);
 }
 
 /* How many levels of branches are below this one: 0 above leaves. A descent
@@ -353,6 +352,32 @@ static inline uint8_t *branch_prefix(const struct tree_node *b)
 static inline uint32_t branch_levels_below(const struct tree_node *b)
 {
     return b->value_width;
+}
+
+/* How many keys lie below each child, in numbers of either size. */
+static inline uint16_t *branch_leaf_sums(const struct tree_node *b)
+{
+    return (uint16_t *)(void *)(branch_children(b) + b->first_width);
+}
+
+static inline uint64_t *branch_branch_sums(const struct tree_node *b)
+{
+    return (uint64_t *)(void *)(branch_children(b) + b->first_width);
+}
+
+static inline uint64_t branch_sum(const struct tree_node *b, uint32_t index)
+{
+    return branch_levels_below(b) ? branch_branch_sums(b)[index]
+                                  : branch_leaf_sums(b)[index];
+}
+
+static inline void branch_set_sum(struct tree_node *b, uint32_t index,
+                                  uint64_t sum)
+{
+    if (branch_levels_below(b))
+        branch_branch_sums(b)[index] = sum;
+    else
+        branch_leaf_sums(b)[index] = (uint16_t)sum;
 }
 
 /*
@@ -396,8 +421,9 @@ bool branch_insert(struct tree_node *branch, uint32_t index,
 /* Takes child `index` and the separator before it out. */
 void branch_remove(struct tree_node *branch, uint32_t index);
 
-/* The sum of the keys below the children before `index`. */
-uint64_t branch_sum_before(const struct tree_node *branch, uint32_t index);
+/* The keys below `count` children from `index` on. */
+uint64_t branch_sum_of(const struct tree_node *branch, uint32_t index,
+                       uint32_t count);
 
 /*
  * memcmp() for the short strings that pages share, inline. Eight bytes must be
