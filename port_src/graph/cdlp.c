@@ -27,7 +27,7 @@ struct cdlp {
     uint64_t iterations_max;
     uint32_t *labels[2]; /* of the last iteration and of this one, in turn */
     uint32_t *counts;    /* for each thread, of each label; 0 between */
-    struct chunks chunks[2];
+    struct parts parts[2];
     _Atomic uint64_t changed[2];
     uint64_t iterations;
     unsigned last; /* which labels are the result */
@@ -79,16 +79,19 @@ static uint32_t choose(const struct cdlp *cdlp, uint32_t v,
 }
 
 static void iterate(struct run *run, struct cdlp *cdlp, unsigned turn,
-                    uint32_t *counts)
+                    unsigned thread)
 {
+    uint32_t *counts = cdlp->counts + (uint64_t)thread * cdlp->n;
     const uint32_t *labels = cdlp->labels[turn];
     uint32_t *next = cdlp->labels[!turn];
     uint64_t changed = 0;
     uint64_t work = RUN_CHECK_WORK;
+    unsigned part = 0;
     uint64_t from;
     uint64_t to;
 
-    while (chunks_take(&cdlp->chunks[turn], cdlp->n, CHUNK, &from, &to))
+    while (parts_take(&cdlp->parts[turn], thread, run->threads, cdlp->n, CHUNK,
+                      &part, &from, &to))
         for (uint32_t v = (uint32_t)from; v < to; v++) {
             uint64_t degree = csr_degree(cdlp->out, v) + 1;
 
@@ -119,11 +122,11 @@ static void cdlp_team(struct run *run, void *context, unsigned thread)
         unsigned turn = i % 2;
 
         /* The other turn's are no longer in use, and not yet again. */
-        iterate(run, cdlp, turn, counts);
+        iterate(run, cdlp, turn, thread);
         if (team_stops(run))
             return;
         if (thread == 0) {
-            atomic_store(&cdlp->chunks[!turn].next, 0);
+            parts_reset(&cdlp->parts[!turn], run->threads);
             atomic_store(&cdlp->changed[!turn], 0);
             cdlp->iterations = i + 1;
             cdlp->last = !turn;

@@ -106,9 +106,9 @@ enum status run_fail(struct run *run, enum status st, uint32_t vertex,
 #define PATIENCE_MAX 4096
 #define PATIENCE_MIN 64
 
-static void barrier_init(struct barrier *barrier, unsigned count)
+static void barrier_init(struct barrier *barrier)
 {
-    barrier->count = count;
+    barrier->count = 0; /* until it is known */
     barrier->stopped = false;
     atomic_init(&barrier->arrived, 0);
     atomic_init(&barrier->round, 0);
@@ -146,6 +146,30 @@ static bool barrier_spin(struct barrier *barrier, unsigned round)
     return ended;
 }
 
+/* Who goes to sleep counts itself first and looks at the round then: it is seen
+ * by who ends the round, or sees the new one. */
+static void barrier_wait(struct barrier *barrier, unsigned round)
+{
+    if (barrier_spin(barrier, round))
+        return;
+    pthread_mutex_lock(&barrier->mutex);
+    atomic_fetch_add(&barrier->sleepers, 1);
+    while (atomic_load(&barrier->round) == round)
+        pthread_cond_wait(&barrier->next_round, &barrier->mutex);
+    atomic_fetch_sub(&barrier->sleepers, 1);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+
+static void barrier_open(struct barrier *barrier, unsigned round)
+{
+    atomic_store(&barrier->round, round + 1);
+    if (atomic_load(&barrier->sleepers) == 0)
+        return;
+    pthread_mutex_lock(&barrier->mutex);
+    pthread_cond_broadcast(&barrier->next_round);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+
 void run_barrier(struct run *run)
 {
     struct barrier *barrier = &run->barrier;
@@ -158,82 +182,58 @@ void run_barrier(struct run *run)
         /* Nobody reads what the last round left: all have come here. */
         barrier->stopped = run_stopped(run);
         atomic_store(&barrier->arrived, 0);
-        atomic_store(&barrier->round, round + 1);
-        /* Who goes to sleep counts itself first and looks at the round then:
-         * it is seen here, or sees the new round. */
-        if (atomic_load(&barrier->sleepers) == 0)
-            return;
-        pthread_mutex_lock(&barrier->mutex);
-        pthread_cond_broadcast(&barrier->next_round);
-        pthread_mutex_unlock(&barrier->mutex);
-    } else if (!barrier_spin(barrier, round)) {
-        pthread_mutex_lock(&barrier->mutex);
-        atomic_fetch_add(&barrier->sleepers, 1);
-        while (atomic_load(&barrier->round) == round)
-            pthread_cond_wait(&barrier->next_round, &barrier->mutex);
-        atomic_fetch_sub(&barrier->sleepers, 1);
-        pthread_mutex_unlock(&barrier->mutex);
+        barrier_open(barrier, round);
+    } else {
+        barrier_wait(barrier, round);
     }
 }
 
 /* --- the team ----------------------------------------------------------- */
-
-/* Who takes part must be known before the first one begins, and is known when
- * the last one was started: until then all stand at a gate. */
-struct gate {
-    pthread_mutex_t mutex;
-    pthread_cond_t opened;
-    bool open;
-};
 
 struct member {
     struct run *run;
     void (*function)(struct run *run, void *context, unsigned thread);
     void *context;
     unsigned thread;
-    struct gate *gate;
     pthread_t id;
 };
 
 static void *member_main(void *argument)
 {
     struct member *member = argument;
-    struct gate *gate = member->gate;
 
-    pthread_mutex_lock(&gate->mutex);
-    while (!gate->open)
-        pthread_cond_wait(&gate->opened, &gate->mutex);
-    pthread_mutex_unlock(&gate->mutex);
+    barrier_wait(&member->run->barrier, 0);
     member->function(member->run, member->context, member->thread);
     return NULL;
 }
 
+/*
+ * Who takes part must be known before the first one begins, and is known when
+ * the last one was started: until then all wait for round 1. They look for it
+ * at first, for who sleeps then is often woken up on the processor of this
+ * thread, and waits for it until the system has noticed.
+ */
 enum status run_team(struct run *run,
                      void (*function)(struct run *run, void *context,
                                       unsigned thread),
                      void *context)
 {
-    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                        false};
     struct member members[RUN_THREADS_MAX];
     unsigned asked = run->threads;
     unsigned count = 1;
 
     REQUIRE(asked >= 1 && asked <= RUN_THREADS_MAX);
+    barrier_init(&run->barrier);
     while (count < asked) {
-        members[count] =
-            (struct member){run, function, context, count, &gate, 0};
+        members[count] = (struct member){run, function, context, count, 0};
         if (pthread_create(&members[count].id, NULL, member_main,
                            &members[count]))
             break;
         count++;
     }
     run->threads = count;
-    barrier_init(&run->barrier, count);
-    pthread_mutex_lock(&gate.mutex);
-    gate.open = true;
-    pthread_cond_broadcast(&gate.opened);
-    pthread_mutex_unlock(&gate.mutex);
+    run->barrier.count = count;
+    barrier_open(&run->barrier, 0);
     function(run, context, 0);
     for (unsigned i = 1; i < count; i++)
         pthread_join(members[i].id, NULL);

@@ -25,6 +25,8 @@
 #define SAMPLED_EDGES 2 /* of each vertex */
 #define SAMPLES 1024    /* vertices */
 #define CHUNK 2048      /* vertices */
+#define AHEAD 32        /* vertices */
+#define STEPS 9
 
 struct wcc {
     const struct csr *out;
@@ -33,11 +35,28 @@ struct wcc {
     uint32_t *parents;
     uint32_t *sizes; /* by root, but for the common one */
     uint32_t common; /* the root of the component that is taken for the most */
-    struct chunks steps[SAMPLED_EDGES * 2 + 3];
+    struct parts steps[STEPS];
     _Atomic uint64_t common_size;
     _Atomic uint64_t components;
     _Atomic uint64_t largest;
 };
+
+/* A thread, and what is handed out in the step that it is at. */
+struct hand {
+    struct run *run;
+    struct wcc *wcc;
+    struct parts *step;
+    unsigned thread;
+    unsigned turn;
+};
+
+/* The next vertices; false if there are none left, or the run is to stop. */
+static bool hand_take(struct hand *hand, uint64_t *from, uint64_t *to)
+{
+    return parts_take(hand->step, hand->thread, hand->run->threads,
+                      hand->wcc->n, CHUNK, &hand->turn, from, to) &&
+           run_check(hand->run) == ST_OK;
+}
 
 static void link_ends(bool alone, uint32_t *parents, uint32_t u, uint32_t v)
 {
@@ -58,32 +77,71 @@ static void link_ends(bool alone, uint32_t *parents, uint32_t u, uint32_t v)
     }
 }
 
-/* The first edges of every vertex: the one with `index`. */
-static void link_sample(struct run *run, struct wcc *wcc, struct chunks *chunks,
-                        uint64_t index)
+/* The end of v's edge with `index`, or v if it has no such edge. */
+static uint32_t sample_end(const struct csr *csr, uint32_t v, uint64_t index)
 {
-    const struct csr *out = wcc->out;
-    bool alone = run->threads == 1;
+    uint64_t e = csr->offsets[v] + index;
+
+    return e < csr->offsets[v + 1] ? csr->targets[e] : v;
+}
+
+/* The edges of a vertex that is AHEAD of v are asked for. */
+static inline void edges_ahead(const struct csr *csr, uint32_t v, uint64_t to)
+{
+    if (v + AHEAD < to)
+        __builtin_prefetch(&csr->targets[csr->offsets[v + AHEAD]]);
+}
+
+/* Every vertex whose first edge leads to a smaller one hangs below that:
+ * nobody else writes its parent, and there can be no circle. */
+static void begin(struct hand *hand)
+{
+    const struct csr *out = hand->wcc->out;
     uint64_t from;
     uint64_t to;
 
-    while (chunks_take(chunks, wcc->n, CHUNK, &from, &to) &&
-           run_check(run) == ST_OK)
-        for (uint32_t v = (uint32_t)from; v < to; v++)
-            if (out->offsets[v] + index < out->offsets[v + 1])
-                link_ends(alone, wcc->parents, v,
-                          out->targets[out->offsets[v] + index]);
+    while (hand_take(hand, &from, &to))
+        for (uint32_t v = (uint32_t)from; v < to; v++) {
+            uint32_t end = sample_end(out, v, 0);
+
+            edges_ahead(out, v, to);
+            store_u32(&hand->wcc->parents[v], end < v ? end : v);
+        }
+}
+
+/*
+ * The first edges of every vertex, but for those that begin() has linked. What
+ * another thread has written is slow to come, and is asked for some vertices
+ * ahead.
+ */
+static void link_sample(struct hand *hand)
+{
+    const struct csr *out = hand->wcc->out;
+    uint32_t *parents = hand->wcc->parents;
+    bool alone = hand->run->threads == 1;
+    uint64_t from;
+    uint64_t to;
+
+    while (hand_take(hand, &from, &to))
+        for (uint32_t v = (uint32_t)from; v < to; v++) {
+            edges_ahead(out, v, to);
+            if (v + AHEAD / 2 < to)
+                __builtin_prefetch(&parents[sample_end(out, v + AHEAD / 2, 1)]);
+            if (sample_end(out, v, 0) > v)
+                link_ends(alone, parents, v, sample_end(out, v, 0));
+            for (uint64_t i = 1; i < SAMPLED_EDGES; i++)
+                link_ends(alone, parents, v, sample_end(out, v, i));
+        }
 }
 
 /* All paths get as short as they can. */
-static void compress(struct run *run, struct wcc *wcc, struct chunks *chunks)
+static void compress(struct hand *hand)
 {
-    uint32_t *parents = wcc->parents;
+    uint32_t *parents = hand->wcc->parents;
     uint64_t from;
     uint64_t to;
 
-    while (chunks_take(chunks, wcc->n, CHUNK, &from, &to) &&
-           run_check(run) == ST_OK)
+    while (hand_take(hand, &from, &to))
         for (uint32_t v = (uint32_t)from; v < to; v++) {
             uint32_t parent = load_u32(&parents[v]);
             uint32_t above = load_u32(&parents[parent]);
@@ -110,14 +168,15 @@ static bool link_rest(struct run *run, uint32_t *parents, const struct csr *csr,
     return !work_stops(run, work, 1);
 }
 
-static void link_others(struct run *run, struct wcc *wcc, struct chunks *chunks)
+static void link_others(struct hand *hand)
 {
+    struct run *run = hand->run;
+    const struct wcc *wcc = hand->wcc;
     uint64_t work = 0;
     uint64_t from;
     uint64_t to;
 
-    while (chunks_take(chunks, wcc->n, CHUNK, &from, &to) &&
-           run_check(run) == ST_OK)
+    while (hand_take(hand, &from, &to))
         for (uint32_t v = (uint32_t)from; v < to; v++) {
             if (load_u32(&wcc->parents[v]) == wcc->common)
                 continue;
@@ -138,7 +197,7 @@ static int compare_u32(const void *a, const void *b)
 }
 
 /* The most frequent root of some vertices. */
-static uint32_t find_common(const struct wcc *wcc)
+static uint32_t most_frequent(const struct wcc *wcc)
 {
     uint32_t roots[SAMPLES];
     uint32_t common = 0;
@@ -158,23 +217,32 @@ static uint32_t find_common(const struct wcc *wcc)
     return common;
 }
 
-/* Counts the vertices of each component. */
-static void count_sizes(struct run *run, struct wcc *wcc, struct chunks *chunks)
+static void find_common(struct hand *hand)
 {
+    struct wcc *wcc = hand->wcc;
+
+    if (hand->thread == 0 && wcc->n > 0)
+        wcc->common = most_frequent(wcc);
+}
+
+/* Counts the vertices of each component. */
+static void count_sizes(struct hand *hand)
+{
+    struct wcc *wcc = hand->wcc;
+    bool alone = hand->run->threads == 1;
     uint64_t common_size = 0;
     uint64_t components = 0;
     uint64_t from;
     uint64_t to;
 
-    while (chunks_take(chunks, wcc->n, CHUNK, &from, &to) &&
-           run_check(run) == ST_OK)
+    while (hand_take(hand, &from, &to))
         for (uint32_t v = (uint32_t)from; v < to; v++) {
             uint32_t root = load_u32(&wcc->parents[v]);
 
             components += root == v;
             if (root == wcc->common)
                 common_size++;
-            else if (run->threads == 1)
+            else if (alone)
                 wcc->sizes[root]++;
             else
                 __atomic_fetch_add(&wcc->sizes[root], 1, __ATOMIC_RELAXED);
@@ -183,48 +251,44 @@ static void count_sizes(struct run *run, struct wcc *wcc, struct chunks *chunks)
     atomic_fetch_add(&wcc->components, components);
 }
 
-static void find_largest(struct run *run, struct wcc *wcc, uint32_t from,
-                         uint32_t to)
+static void find_largest(struct hand *hand)
 {
+    struct wcc *wcc = hand->wcc;
     uint64_t largest = atomic_load(&wcc->common_size);
     uint64_t old = 0;
+    uint64_t from;
+    uint64_t to;
 
-    for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
-        if (wcc->sizes[v] > largest)
-            largest = wcc->sizes[v];
+    while (hand_take(hand, &from, &to))
+        for (uint32_t v = (uint32_t)from; v < to; v++)
+            if (wcc->sizes[v] > largest)
+                largest = wcc->sizes[v];
     while (old < largest &&
            !atomic_compare_exchange_strong(&wcc->largest, &old, largest))
         ;
 }
 
+/* Each step needs what all have done in those before it. */
+static void (*const steps[STEPS])(struct hand *hand) = {
+    begin,       compress, link_sample, compress,     find_common,
+    link_others, compress, count_sizes, find_largest,
+};
+
 static void wcc_team(struct run *run, void *context, unsigned thread)
 {
     struct wcc *wcc = context;
-    struct chunks *step = wcc->steps;
-    uint32_t from = (uint32_t)((uint64_t)wcc->n * thread / run->threads);
-    uint32_t to = (uint32_t)((uint64_t)wcc->n * (thread + 1) / run->threads);
+    struct hand hand = {.run = run, .wcc = wcc, .thread = thread};
+    uint64_t from = (uint64_t)wcc->n * thread / run->threads;
+    uint64_t to = (uint64_t)wcc->n * (thread + 1) / run->threads;
 
-    for (uint32_t v = from; v < to && !loop_stops(run, v); v++)
-        wcc->parents[v] = v;
     run_fill(run, wcc->sizes + from, 0, (to - from) * sizeof(uint32_t));
-    if (team_stops(run))
-        return;
-    for (uint64_t index = 0; index < SAMPLED_EDGES; index++) {
-        link_sample(run, wcc, step++, index);
-        run_barrier(run);
-        compress(run, wcc, step++);
-        run_barrier(run);
+    for (size_t i = 0; i < STEPS; i++) {
+        hand.step = &wcc->steps[i];
+        hand.turn = 0;
+        steps[i](&hand);
+        if (team_stops(run))
+            return;
     }
-    if (thread == 0 && wcc->n > 0)
-        wcc->common = find_common(wcc);
-    run_barrier(run);
-    link_others(run, wcc, step++);
-    run_barrier(run);
-    compress(run, wcc, step++);
-    run_barrier(run);
-    count_sizes(run, wcc, step++);
-    run_barrier(run);
-    find_largest(run, wcc, from, to);
 }
 
 static uint64_t wcc_estimate(const struct projection *shape,
