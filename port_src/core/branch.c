@@ -57,21 +57,27 @@ static uint64_t head_of(const uint8_t *text, uint32_t size)
 /*
  * The separators 1..count-1 whose head is at most `head`, plus one. The
  * comparison is used as a number: a branch on it would be mispredicted every
- * other time.
+ * other time. Steps go to a quarter, for three loads take no longer than one.
  */
 static inline uint32_t heads_search(const uint64_t *heads, uint32_t count,
                                     uint64_t head)
 {
     const uint64_t *at = heads + 1;
     uint32_t left = count - 1;
+    uint32_t more = 0;
 
-    while (left > 1) {
-        uint32_t half = left / 2;
+    while (left > 3) {
+        size_t quarter = left / 4;
+        const uint64_t *last = at + quarter - 1;
 
-        at += half & -(uint32_t)(at[half - 1] <= head);
-        left -= half;
+        at += (quarter & -(size_t)(last[0] <= head)) +
+              (quarter & -(size_t)(last[quarter] <= head)) +
+              (quarter & -(size_t)(last[2 * quarter] <= head));
+        left -= 3 * (uint32_t)quarter;
     }
-    return (uint32_t)(at - heads) + (left && *at <= head);
+    for (uint32_t i = 0; i < left; i++)
+        more += at[i] <= head;
+    return (uint32_t)(at - heads) + more;
 }
 
 /* What follows the prefix and the head in a probe: the counterpart of a tail.
