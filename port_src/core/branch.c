@@ -147,6 +147,16 @@ static size_t branch_top(const struct tree_node *branch)
            (size_t)branch->first_width * branch->second_width;
 }
 
+bool branch_is_sound(const struct tree_node *branch)
+{
+    return branch->count <= branch->first_width &&
+           branch->first_width <= BRANCH_CHILDREN_MAX &&
+           (branch->second_width == 0 ||
+            branch->second_width == sizeof(uint32_t)) &&
+           branch_top(branch) <= branch->heap &&
+           branch->heap <= branch->block.size;
+}
+
 /* A separator with a tail needs a branch that has tails. */
 static void branch_put_separator(struct tree_node *branch, uint32_t index,
                                  const uint8_t *text, uint32_t size)

@@ -138,7 +138,8 @@ enum status tree_delete_near(struct tree *tree, struct tree_path *path,
 /*
  * Makes paths to the pages of keys, in step, and asks for the pages, but does
  * not wait: who has something else to do meanwhile finds them in the cache.
- * `path->depth` is 0 where there is none. At most TREE_WAYS_MAX of them.
+ * `path->depth` is 0 where there is nothing to be fetched: the root is a leaf,
+ * or the key long. At most TREE_WAYS_MAX of them.
  */
 #define TREE_WAYS_MAX 2
 

@@ -143,7 +143,7 @@ static bool check_node(struct check *check, const struct tree_node *node,
         return broken(check, "an empty node at depth %u", depth);
     if (node->kind != NODE_BRANCH)
         return check_leaf(check, node, depth, low, high);
-    if (node->count > node->first_width)
+    if (!branch_is_sound(node))
         return broken(check, "a branch overflows its page");
     return check_branch(check, node, depth, low, high);
 }

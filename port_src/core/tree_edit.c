@@ -91,7 +91,7 @@ struct tree_node *path_descend(const struct tree_root *root,
     return path_down(root->node, 0, probe, path, &indices);
 }
 
-/* How many levels of branches a tree has; 0 for a key that is not sought. */
+/* How many levels of branches there are to go; none for a long key. */
 static uint32_t way_begin(const struct tree_way *way, uint8_t *raw,
                           struct probe *ret_probe)
 {

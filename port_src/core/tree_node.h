@@ -4,7 +4,7 @@
  *
  *   stride   | header | prefix | infix | row 0 | row 1 | ...     free |
  *   slotted  | header | prefix | slot 0 | slot 1 | ...  free ... heap |
- *   branch   | header | heads | children | sums | tails | prefix | heap |
+ *   branch   | header | prefix | heads | children | sums | tails | heap |
  *
  * A leaf is one of two formats and decides by itself, each time it is built.
  *
@@ -33,8 +33,6 @@
  * numbers, `tails` point to what is left in the heap. There are tails only if
  * some separator has one, which is rare, and above leaves a count of keys takes
  * two bytes: branches fill the caches, and are copied for snapshots.
- *
- *     header | prefix | heads | children | sums | tails | free | heap
  */
 #ifndef RHIZOME_CORE_TREE_NODE_H
 #define RHIZOME_CORE_TREE_NODE_H
@@ -397,6 +395,9 @@ static inline void child_prefetch(const struct tree_node *branch,
 /* The child that holds what lies right behind `probe`. */
 uint32_t branch_search(const struct tree_node *branch,
                        const struct probe *probe);
+
+/* True if the arrays of a branch, and its heap behind them, are within it. */
+bool branch_is_sound(const struct tree_node *branch);
 
 /* True if separator `index` > 0 is greater than the probe. */
 bool branch_ends_behind(const struct tree_node *branch, uint32_t index,

@@ -233,6 +233,8 @@ enum status run_team(struct run *run,
     }
     run->threads = count;
     run->barrier.count = count;
+    /* How long it took to start them says nothing about what they do. */
+    atomic_store(&run->barrier.patience, PATIENCE_MAX);
     barrier_open(&run->barrier, 0);
     function(run, context, 0);
     for (unsigned i = 1; i < count; i++)

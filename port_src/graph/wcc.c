@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 
+#include "core/prefetch.h"
 #include "graph/team.h"
 
 #define SAMPLED_EDGES 2 /* of each vertex */
@@ -89,7 +90,7 @@ static uint32_t sample_end(const struct csr *csr, uint32_t v, uint64_t index)
 static inline void edges_ahead(const struct csr *csr, uint32_t v, uint64_t to)
 {
     if (v + AHEAD < to)
-        __builtin_prefetch(&csr->targets[csr->offsets[v + AHEAD]]);
+        prefetch_bytes(&csr->targets[csr->offsets[v + AHEAD]], 1);
 }
 
 /* Every vertex whose first edge leads to a smaller one hangs below that:
