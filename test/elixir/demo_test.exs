@@ -51,8 +51,12 @@ defmodule Rhizome.DemoTest do
     assert output =~ ~r/\$ rhizome replay --verify store\n(.*\n)*.*#{digest}/
     assert output =~ "ends at the same digest"
 
+    # Mix says which daemon it installs, by its path.
     [own_words, _replay] = String.split(output, "$ rhizome")
-    for line <- String.split(own_words, "\n"), do: assert(String.length(line) <= 80, line)
+
+    for line <- String.split(own_words, "\n"), not (line =~ ~r/^Installing /) do
+      assert String.length(line) <= 80, line
+    end
 
     [_, os_pid] = Regex.run(~r/process (\d+), was/, output)
     refute File.exists?("/proc/#{os_pid}")

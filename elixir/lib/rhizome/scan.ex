@@ -138,8 +138,12 @@ defmodule Rhizome.Scan do
     end
   end
 
-  defp cursor!({:after, _element} = cursor), do: cursor
-  defp cursor!({:after_key, _key} = cursor), do: cursor
+  # A read that was ended before its first element goes on where it would have
+  # begun, and a count behind a large element by position.
+  defp cursor!(:none), do: :none
+
+  defp cursor!({place, _where} = cursor) when place in [:after, :after_key, :incl, :excl, :pos],
+    do: cursor
 
   defp cursor!(other) do
     raise ArgumentError,

@@ -616,12 +616,14 @@ defmodule Rhizome.DurabilityTest do
                end)
     end
 
+    # Reads all of it some thousand times.
+    @tag timeout: 300_000
     test "and finds each flipped byte in them", %{dir: dir, tmp_dir: tmp_dir} do
       store = open(dir, checkpoint: [ratio: :never])
       set = Rhizome.create_table!(store, :s, :set)
-      for n <- 1..5, do: Rhizome.insert!(set, n)
+      for n <- 1..2, do: Rhizome.insert!(set, n)
       Rhizome.checkpoint!(store)
-      for n <- 6..12, do: Rhizome.insert!(set, n)
+      for n <- 3..5, do: Rhizome.insert!(set, n)
       Rhizome.digest!(store)
       stop(store)
       whole = Enum.to_list(Log.stream!(dir))
